@@ -1,0 +1,47 @@
+# The commands of this project; the README lists them in one table.
+GO        ?= go
+BIN       := .bin
+LINT      := $(BIN)/golangci-lint
+LINT_VERSION := v2.15.0
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS   := -s -w -X main.version=$(VERSION)
+# Packages that don't import argo-cd: they are tested with the race detector as well.
+LIGHT     := ./image ./resolve ./cache ./config ./registry
+
+.PHONY: all build test race lint bench demo e2e deps clean
+
+all: build
+
+build: ## the binary, reproducible and static
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN)/tagpin ./cmd/tagpin
+
+deps: ## the programs that tests run for real: installed when missing
+	@test/deps.sh
+
+test: deps build ## the whole suite, real components included
+	$(GO) vet ./...
+	TAGPIN_BIN=$(CURDIR)/$(BIN)/tagpin $(GO) test ./...
+	$(GO) test -race $(LIGHT)
+
+race: deps build ## the whole suite with the race detector (compiles Argo CD a second time)
+	TAGPIN_BIN=$(CURDIR)/$(BIN)/tagpin $(GO) test -race ./...
+
+lint: $(LINT) ## the style budget of .golangci.yml
+	$(LINT) run ./...
+
+$(LINT): Makefile
+	GOBIN=$(CURDIR)/$(BIN) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	@touch $@
+
+bench: deps ## speed, as ratios and counts
+	$(GO) test -run '^$$' -bench . -benchmem ./image ./resolve ./cache ./registry ./render ./plugin
+	$(GO) run ./test/bench
+
+demo: ## the main job, with nothing to configure
+	@$(GO) run ./examples/demo
+
+e2e: ## the guide on a real Argo CD control plane
+	@echo "make e2e: the walk-through on a whole control plane is not built yet; make test runs the real repo-server" >&2; exit 1
+
+clean:
+	rm -rf $(BIN) dist

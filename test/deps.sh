@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Installs the Debian packages whose programs the tests run for real. Does nothing when all are there.
+set -euo pipefail
+packages=()
+command -v git >/dev/null || packages+=(git)
+command -v docker-registry >/dev/null || packages+=(docker-registry)
+[ ${#packages[@]} -eq 0 ] && exit 0
+if ! command -v apt-get >/dev/null; then
+  echo "the tests run these programs: ${packages[*]}; install them and try again" >&2
+  exit 1
+fi
+as_root=()
+[ "$(id -u)" -eq 0 ] || as_root=(sudo)
+"${as_root[@]}" apt-get update -qq
+DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
