@@ -4,6 +4,8 @@ set -euo pipefail
 packages=()
 command -v git >/dev/null || packages+=(git)
 command -v docker-registry >/dev/null || packages+=(docker-registry)
+[ -x /usr/sbin/sshd ] || packages+=(openssh-server)
+command -v ssh >/dev/null || packages+=(openssh-client)
 [ ${#packages[@]} -eq 0 ] && exit 0
 if ! command -v apt-get >/dev/null; then
   echo "the tests run these programs: ${packages[*]}; install them and try again" >&2

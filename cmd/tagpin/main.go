@@ -1,0 +1,24 @@
+// Command tagpin keeps the images of Argo CD applications up to date. `tagpin serve` is the plugin server that runs beside
+// argocd-repo-server; the other commands do the same work for people, CI and the stock argocd-cmp-server.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() { os.Exit(run()) }
+
+// run is main for a process that goes on afterwards, as a test's does.
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := newRoot().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "tagpin:", err)
+		return 1
+	}
+	return 0
+}

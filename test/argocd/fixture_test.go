@@ -1,0 +1,211 @@
+package argocd
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A checkout is a Git repository of a person: files are written and committed here, and the repo-server fetches from it.
+type checkout struct {
+	t   *testing.T
+	dir string
+}
+
+// newCheckout makes a repository with a copy of the directory from, if any.
+func newCheckout(t *testing.T, from string) checkout {
+	t.Helper()
+	c := checkout{t, t.TempDir()}
+	c.git("init", "-q", "-b", "main")
+	c.git("config", "user.name", "Ada")
+	c.git("config", "user.email", "ada@example.com")
+	if from != "" {
+		if err := os.CopyFS(c.dir, os.DirFS(from)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c
+}
+
+func (c checkout) url() string { return "file://" + c.dir }
+
+func (c checkout) git(args ...string) string {
+	c.t.Helper()
+	out, err := exec.Command("git", append([]string{"-C", c.dir}, args...)...).CombinedOutput()
+	if err != nil {
+		c.t.Fatalf("git %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func (c checkout) write(path, text string) {
+	c.t.Helper()
+	full := filepath.Join(c.dir, path)
+	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := os.WriteFile(full, []byte(text), 0o644); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c checkout) replace(path, from, to string) {
+	c.t.Helper()
+	data, err := os.ReadFile(filepath.Join(c.dir, path))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if !bytes.Contains(data, []byte(from)) {
+		c.t.Fatalf("%s holds no %q", path, from)
+	}
+	c.write(path, strings.ReplaceAll(string(data), from, to))
+}
+
+// replaceAll replaces in every file.
+func (c checkout) replaceAll(from, to string) {
+	c.t.Helper()
+	for _, path := range strings.Fields(c.git("ls-files", "-co", "--exclude-standard")) {
+		data, err := os.ReadFile(filepath.Join(c.dir, path))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if bytes.Contains(data, []byte(from)) {
+			c.write(path, strings.ReplaceAll(string(data), from, to))
+		}
+	}
+}
+
+func (c checkout) commit(message string) string {
+	c.t.Helper()
+	c.git("add", "-A")
+	c.git("commit", "-q", "-m", message)
+	return c.git("rev-parse", "HEAD")
+}
+
+// tagpinProgram is the binary under test: TAGPIN_BIN, or one that is built for this run.
+var tagpinProgram = sync.OnceValues(func() (string, error) {
+	if bin := os.Getenv("TAGPIN_BIN"); bin != "" {
+		return bin, nil
+	}
+	dir, err := os.MkdirTemp("", "tagpin")
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(dir, "tagpin")
+	out, err := exec.Command("go", "build", "-o", bin, "github.com/tagpin/tagpin/cmd/tagpin").CombinedOutput()
+	if err != nil {
+		err = &buildError{string(out)}
+	}
+	return bin, err
+})
+
+type buildError struct{ output string }
+
+func (e *buildError) Error() string { return e.output }
+
+func tagpin(t *testing.T) string {
+	t.Helper()
+	bin, err := tagpinProgram()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bin
+}
+
+// nativeTools puts helm and kustomize, built from this module's versions, on PATH for the repo-server's native rendering.
+func nativeTools(t *testing.T) {
+	t.Helper()
+	bin, err := filepath.Abs("../../.bin/tools")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("go", "build", "-o", bin+"/", "helm.sh/helm/v3/cmd/helm", "sigs.k8s.io/kustomize/kustomize/v5").CombinedOutput()
+	if err != nil {
+		t.Fatalf("building helm and kustomize: %v: %s", err, out)
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+}
+
+// A sidecar is a running `tagpin serve`.
+type sidecar struct {
+	sockets string // the plugins directory
+	log     *syncBuffer
+	cmd     *exec.Cmd
+}
+
+// startSidecar runs `tagpin serve` with the given registries.conf and waits for its socket.
+func startSidecar(t *testing.T, conf, secrets string, args ...string) *sidecar {
+	t.Helper()
+	dir := shortDir(t)
+	confPath := filepath.Join(dir, "registries.conf")
+	if err := os.WriteFile(confPath, []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := &sidecar{sockets: dir, log: &syncBuffer{}}
+	s.cmd = exec.Command(tagpin(t), append([]string{"serve", "--plugins-dir", dir, "--config-dir", "../..",
+		"--registries-conf-path", confPath, "--secrets-dir", secrets}, args...)...)
+	s.cmd.Stderr = s.log
+	s.cmd.Env = append(os.Environ(), "TMPDIR="+dir)
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = s.cmd.Process.Signal(os.Interrupt)
+		_ = s.cmd.Wait()
+		if t.Failed() {
+			t.Logf("the sidecar's log:\n%s", s.log)
+		}
+	})
+	waitForSocket(t, filepath.Join(dir, "tagpin.sock"), s.log)
+	return s
+}
+
+func waitForSocket(t *testing.T, path string, log *syncBuffer) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for ctx.Err() == nil {
+		if conn, err := net.Dial("unix", path); err == nil {
+			conn.Close()
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatalf("nothing listens at %s:\n%s", path, log)
+}
+
+// shortDir is a temporary directory whose name leaves room for a socket's: a Unix socket's path has 108 bytes at most.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "tp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// syncBuffer collects what a process writes while a test reads it.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}

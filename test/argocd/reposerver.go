@@ -1,0 +1,81 @@
+// Package argocd runs argo-cd's own repo-server for tests: Start gives one, and Generate is the call that the application
+// controller makes.
+package argocd
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"github.com/argoproj/argo-cd/v2/reposerver/apiclient"
+	reposervercache "github.com/argoproj/argo-cd/v2/reposerver/cache"
+	"github.com/argoproj/argo-cd/v2/reposerver/metrics"
+	"github.com/argoproj/argo-cd/v2/reposerver/repository"
+	"github.com/argoproj/argo-cd/v2/util/argo"
+	cacheutil "github.com/argoproj/argo-cd/v2/util/cache"
+	"github.com/argoproj/argo-cd/v2/util/git"
+)
+
+// RepoServer is argo-cd's repo-server service in this process, with its manifest cache in memory.
+type RepoServer struct{ service *repository.Service }
+
+// Start makes a repo-server that looks for plugin sockets in socketDir. It changes the process's environment, as the
+// repo-server reads its settings from there.
+func Start(t *testing.T, socketDir string) *RepoServer {
+	t.Helper()
+	t.Setenv("ARGOCD_PLUGINSOCKFILEPATH", socketDir)
+	t.Setenv("ARGOCD_GPG_ENABLED", "false")
+	cache := reposervercache.NewCache(cacheutil.NewCache(cacheutil.NewInMemoryCache(time.Hour)), 24*time.Hour, time.Minute, 10*time.Second)
+	service := repository.NewService(metrics.NewMetricsServer(), cache, repository.RepoServerInitConstants{
+		PauseGenerationAfterFailedGenerationAttempts: 3,
+		PauseGenerationOnFailureForMinutes:           60,
+	}, argo.NewResourceTracking(), git.NoopCredsStore{}, t.TempDir())
+	if err := service.Init(); err != nil {
+		t.Fatal(err)
+	}
+	return &RepoServer{service}
+}
+
+// A Request names what the controller asks for.
+type Request struct {
+	App      string // "gitops-demo" when empty
+	RepoURL  string
+	Revision string // "main" when empty
+	Source   v1alpha1.ApplicationSource
+	NoCache  bool
+}
+
+// KubeVersion is the cluster's version in every request.
+const KubeVersion = "1.31.2"
+
+// Generate asks for manifests; each is a JSON object.
+func (s *RepoServer) Generate(ctx context.Context, r Request) ([]string, error) {
+	if r.App == "" {
+		r.App = "gitops-demo"
+	}
+	if r.Revision == "" {
+		r.Revision = "main"
+	}
+	source := r.Source.DeepCopy()
+	source.RepoURL, source.TargetRevision = r.RepoURL, r.Revision
+	answer, err := s.service.GenerateManifest(ctx, &apiclient.ManifestRequest{
+		Repo:              &v1alpha1.Repository{Repo: r.RepoURL},
+		Revision:          r.Revision,
+		NoRevisionCache:   true,
+		NoCache:           r.NoCache,
+		AppName:           r.App,
+		Namespace:         "demo",
+		ApplicationSource: source,
+		KubeVersion:       KubeVersion,
+		ApiVersions:       []string{"v1", "apps/v1", "apps/v1/Deployment", "networking.k8s.io/v1", "networking.k8s.io/v1/Ingress", "autoscaling/v2"},
+		KustomizeOptions:  &v1alpha1.KustomizeOptions{},
+		HelmOptions:       &v1alpha1.HelmOptions{ValuesFileSchemes: []string{"https", "http"}},
+		ProjectName:       "default",
+		TrackingMethod:    string(argo.TrackingMethodAnnotation),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answer.Manifests, nil
+}
