@@ -23,7 +23,8 @@ type Entry struct {
 	Kustomize KustomizeTarget
 	// PullSecret is a credentials reference ("pullsecret:<ns>/<name>", "secret:<ns>/<name>#<field>"), or empty.
 	PullSecret string
-	Hold       bool
+	// Hold stops updates of this image; it is set for all images where the application is on hold.
+	Hold bool
 }
 
 // A HelmTarget names the values that an image is written to, as dotted paths ("image.tag", "containers[0].image").
@@ -35,7 +36,7 @@ type KustomizeTarget struct{ Name string }
 
 // WriteBack says where choices are recorded.
 type WriteBack struct {
-	// Method is "none", "git" or "git:…" with a credentials reference.
+	// Method is "none", "git:repocreds" (also for "git") or "git:secret:<ns>/<name>".
 	Method string
 	// Target is empty (the pin file), "helmvalues[:<path>]" or "kustomization[:<dir>]".
 	Target     string
