@@ -1,0 +1,253 @@
+// Package acr runs a real registry that answers like Alibaba Cloud Container Registry: Start, Push, ask, Counts.
+//
+// It is Debian's docker-registry behind a token server and a proxy, all on loopback. The token server asks for a login,
+// refuses an empty scope and gives tokens of ten minutes; tag lists come whole, without a Link, however long they are.
+// The proxy counts requests and fails on demand.
+package acr
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// User and Password are the login that exists when Options.Users is nil.
+const (
+	User     = "robot@1234567890"
+	Password = "acr-Canary-pass:word" // with a colon, as passwords may
+)
+
+// Options say how the server differs from an ACR with one account and private repositories.
+type Options struct {
+	// Users maps names to passwords.
+	Users map[string]string
+	// Public lets anybody pull.
+	Public bool
+	// PageSize splits tag lists, with Link headers. Zero: one list without a Link.
+	PageSize int
+	// LinkHost sends the client to another host for the next page ("http://other:1"), which it must refuse.
+	LinkHost string
+	// RedirectBlobs sends blob requests to a second host, as ACR does with OSS.
+	RedirectBlobs bool
+	// TLS serves https with a certificate for 127.0.0.1 that CA returns.
+	TLS bool
+}
+
+// A Server is running until Close.
+type Server struct {
+	opts    Options
+	tb      testing.TB // nil outside of tests
+	dir     string
+	signer  *signer
+	cmd     *exec.Cmd
+	backend string // host:port of docker-registry itself
+	front   *httptest.Server
+	tokens  *httptest.Server
+	bucket  *httptest.Server
+
+	mu     sync.Mutex
+	counts Counts
+	faults map[Kind]*Fault
+	blobs  map[string][]byte
+	leaked bool
+}
+
+// Start runs a server until the test ends. It fails the test when docker-registry is not installed.
+func Start(tb testing.TB, o Options) *Server {
+	tb.Helper()
+	s, err := New(tb.TempDir(), o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s.tb = tb
+	tb.Cleanup(s.Close)
+	return s
+}
+
+// New runs a server that keeps its data below dir. Close it.
+func New(dir string, o Options) (*Server, error) {
+	program, err := exec.LookPath("docker-registry")
+	if err != nil {
+		return nil, errors.New("docker-registry is not installed: run make deps (apt-get install docker-registry)")
+	}
+	if o.Users == nil {
+		o.Users = map[string]string{User: Password}
+	}
+	s := &Server{opts: o, dir: dir, faults: map[Kind]*Fault{}, blobs: map[string][]byte{}}
+	if s.signer, err = newSigner(filepath.Join(dir, "token.pem")); err != nil {
+		return nil, err
+	}
+	s.front = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
+	s.bucket = httptest.NewServer(http.HandlerFunc(s.serveBlob))
+	s.tokens = httptest.NewServer(http.HandlerFunc(s.serveToken))
+	if o.TLS {
+		s.front.StartTLS()
+	} else {
+		s.front.Start()
+	}
+	for range 3 { // the port may be taken between choosing and using it
+		if err = s.run(program); err == nil {
+			return s, nil
+		}
+	}
+	s.Close()
+	return nil, err
+}
+
+// Close stops everything.
+func (s *Server) Close() {
+	s.stop()
+	s.front.Close()
+	s.bucket.Close()
+	s.tokens.Close()
+}
+
+// Host is host:port as images name it.
+func (s *Server) Host() string {
+	host := strings.TrimPrefix(strings.TrimPrefix(s.front.URL, "https://"), "http://")
+	if s.opts.TLS {
+		return host
+	}
+	return local(host)
+}
+
+// URL is the api_url.
+func (s *Server) URL() string {
+	if s.opts.TLS {
+		return "https://" + s.Host()
+	}
+	return "http://" + s.Host()
+}
+
+// CA is the certificate to trust with Options.TLS, in PEM.
+func (s *Server) CA() []byte {
+	return encodeCert(s.front.Certificate().Raw)
+}
+
+// ConfFile is a registries.conf that names the server under its own host, or under the given prefixes ("registry.
+// cn-hangzhou.aliyuncs.com"). credentials is a reference, or empty.
+func (s *Server) ConfFile(credentials string, prefixes ...string) string {
+	if len(prefixes) == 0 {
+		prefixes = []string{s.Host()}
+	}
+	var b strings.Builder
+	b.WriteString("registries:\n")
+	for _, p := range prefixes {
+		fmt.Fprintf(&b, "- name: %s\n  prefix: %s\n  api_url: %s\n  insecure: true\n  limit: 100000\n", p, p, s.URL())
+		if credentials != "" {
+			fmt.Fprintf(&b, "  credentials: %s\n", credentials)
+		}
+	}
+	return b.String()
+}
+
+// SetPassword changes or adds a login.
+func (s *Server) SetPassword(user, password string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	users := map[string]string{user: password}
+	for u, p := range s.opts.Users {
+		if u != user {
+			users[u] = p
+		}
+	}
+	s.opts.Users = users
+}
+
+// realm is where challenges send clients: a host of its own, as with ACR, or, with TLS, the one that the certificate is for.
+func (s *Server) realm() string {
+	if s.opts.TLS {
+		return s.URL() + "/auth"
+	}
+	return "http://" + local(strings.TrimPrefix(s.tokens.URL, "http://")) + "/auth"
+}
+
+// local writes the loopback address by its name: clients refuse token servers that are given as a private address.
+func local(hostport string) string {
+	return "localhost" + hostport[strings.LastIndexByte(hostport, ':'):]
+}
+
+func (s *Server) run(program string) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	s.backend = l.Addr().String()
+	l.Close()
+	conf := filepath.Join(s.dir, "config.yml")
+	if err := os.WriteFile(conf, []byte(s.config()), 0o600); err != nil {
+		return err
+	}
+	log, err := os.Create(filepath.Join(s.dir, "registry.log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	s.cmd = exec.Command(program, "serve", conf)
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	s.cmd.Env = []string{"OTEL_TRACES_EXPORTER=none"}
+	if err := s.cmd.Start(); err != nil {
+		return err
+	}
+	return s.await()
+}
+
+func (s *Server) config() string {
+	return fmt.Sprintf(`version: 0.1
+log: {level: warn, accesslog: {disabled: true}}
+storage:
+  filesystem: {rootdirectory: %s}
+  delete: {enabled: true}
+  cache: {blobdescriptor: inmemory}
+http: {addr: %s}
+auth:
+  token: {realm: "%s", service: "%s", issuer: "%s", rootcertbundle: %s}
+`, filepath.Join(s.dir, "data"), s.backend, s.realm(), service, issuer, filepath.Join(s.dir, "token.pem"))
+}
+
+// await returns when docker-registry asks for a login.
+func (s *Server) await() error {
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		resp, err := http.Get("http://" + s.backend + "/v2/")
+		if err != nil {
+			continue
+		}
+		resp.Body.Close()
+		if resp.StatusCode == http.StatusUnauthorized {
+			return nil
+		}
+	}
+	s.stop()
+	log, _ := os.ReadFile(filepath.Join(s.dir, "registry.log"))
+	return fmt.Errorf("docker-registry does not start:\n%s", log)
+}
+
+func (s *Server) stop() {
+	if s.cmd == nil || s.cmd.Process == nil {
+		return
+	}
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait()
+	s.cmd = nil
+}
+
+// check ends the test, or the program, on an error of the server's own making.
+func (s *Server) check(err error) {
+	if err == nil {
+		return
+	}
+	if s.tb == nil {
+		panic(err)
+	}
+	s.tb.Helper()
+	s.tb.Fatal(err)
+}

@@ -1,0 +1,154 @@
+package acr
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sync/errgroup"
+)
+
+// An Image is what Push makes: of the zero value, an image for linux/amd64 without a date.
+type Image struct {
+	// Created is the config's date.
+	Created time.Time
+	// Platforms are "linux/amd64", "linux/arm64/v8". More than one makes an index.
+	Platforms []string
+	// Index makes an index even of one platform.
+	Index bool
+	// Annotations go on the manifest, or on the index where there is one.
+	Annotations map[string]string
+	// Attestation adds an attestation to the index, as BuildKit does.
+	Attestation bool
+	// Chart makes a Helm chart instead of an image.
+	Chart bool
+	// Seed makes images differ that would else be equal; the tag, when it is empty.
+	Seed string
+}
+
+// Push puts an image into the registry under a tag and returns its digest.
+func (s *Server) Push(repo, tag string, img Image) string {
+	if s.tb != nil {
+		s.tb.Helper()
+	}
+	digest, err := s.push(repo, tag, img)
+	s.check(err)
+	return digest
+}
+
+// PushMany pushes count images with the tags v0.0.0, v0.0.1, …, each built a minute after the one before.
+func (s *Server) PushMany(repo string, count int, first time.Time) {
+	var g errgroup.Group
+	g.SetLimit(8)
+	for i := range count {
+		g.Go(func() error {
+			_, err := s.push(repo, fmt.Sprintf("v0.0.%d", i), Image{Created: first.Add(time.Duration(i) * time.Minute)})
+			return err
+		})
+	}
+	s.check(g.Wait())
+}
+
+// Delete removes what the tag points to, and so every tag of the same digest.
+func (s *Server) Delete(repo, tag string) {
+	ref, err := name.NewTag(s.backend+"/"+repo+":"+tag, name.Insecure)
+	s.check(err)
+	desc, err := remote.Head(ref, s.login())
+	s.check(err)
+	s.check(remote.Delete(ref.Context().Digest(desc.Digest.String()), s.login()))
+}
+
+func (s *Server) login() remote.Option {
+	return remote.WithAuth(&authn.Basic{Username: pusher, Password: pusherPassword})
+}
+
+func (s *Server) push(repo, tag string, img Image) (string, error) {
+	ref, err := name.NewTag(s.backend+"/"+repo+":"+tag, name.Insecure)
+	if err != nil {
+		return "", err
+	}
+	if img.Seed == "" {
+		img.Seed = tag
+	}
+	if len(img.Platforms) == 0 {
+		img.Platforms = []string{"linux/amd64"}
+	}
+	if img.Index || len(img.Platforms) > 1 || img.Attestation {
+		idx, err := index(img)
+		if err != nil {
+			return "", err
+		}
+		digest, err := idx.Digest()
+		if err != nil {
+			return "", err
+		}
+		return digest.String(), remote.WriteIndex(ref, idx, s.login())
+	}
+	one, err := single(img, img.Platforms[0])
+	if err != nil {
+		return "", err
+	}
+	if len(img.Annotations) > 0 {
+		one = mutate.Annotations(one, img.Annotations).(v1.Image)
+	}
+	digest, err := one.Digest()
+	if err != nil {
+		return "", err
+	}
+	return digest.String(), remote.Write(ref, one, s.login())
+}
+
+func single(img Image, platform string) (v1.Image, error) {
+	base := mutate.MediaType(empty.Image, types.OCIManifestSchema1)
+	p, err := v1.ParsePlatform(platform)
+	if err != nil {
+		return nil, err
+	}
+	out, err := mutate.ConfigFile(base, &v1.ConfigFile{
+		Created: v1.Time{Time: img.Created}, OS: p.OS, Architecture: p.Architecture, Variant: p.Variant,
+		Config: v1.Config{Labels: map[string]string{"seed": img.Seed}}, RootFS: v1.RootFS{Type: "layers"},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if img.Chart {
+		return mutate.ConfigMediaType(out, "application/vnd.cncf.helm.config.v1+json"), nil
+	}
+	return mutate.ConfigMediaType(out, types.OCIConfigJSON), nil
+}
+
+func index(img Image) (v1.ImageIndex, error) {
+	idx := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
+	for _, platform := range img.Platforms {
+		one, err := single(img, platform)
+		if err != nil {
+			return nil, err
+		}
+		p, err := v1.ParsePlatform(platform)
+		if err != nil {
+			return nil, err
+		}
+		idx = mutate.AppendManifests(idx, mutate.IndexAddendum{Add: one, Descriptor: v1.Descriptor{Platform: p}})
+	}
+	if img.Attestation {
+		one, err := single(Image{Seed: img.Seed + " attestation"}, strings.Join([]string{"unknown", "unknown"}, "/"))
+		if err != nil {
+			return nil, err
+		}
+		idx = mutate.AppendManifests(idx, mutate.IndexAddendum{Add: one, Descriptor: v1.Descriptor{
+			Platform:    &v1.Platform{OS: "unknown", Architecture: "unknown"},
+			Annotations: map[string]string{"vnd.docker.reference.type": "attestation-manifest"},
+		}})
+	}
+	if len(img.Annotations) > 0 {
+		idx = mutate.Annotations(idx, img.Annotations).(v1.ImageIndex)
+	}
+	return idx, nil
+}
