@@ -8,6 +8,10 @@ package render
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
 
 	"github.com/tagpin/tagpin/image"
 )
@@ -21,6 +25,17 @@ const (
 	Kustomize Type = "Kustomize"
 )
 
+const (
+	// DefaultMaxOutput bounds the manifests, in bytes: 90 of the 100 MiB that a gRPC message of Argo CD may have, since JSON
+	// strings in the message are longer than the YAML.
+	DefaultMaxOutput = 90 << 20
+	// DefaultKubeVersion is what charts see as the cluster's version where Argo CD says none, as in its manifest hydrator: the
+	// version of the Kubernetes libraries in go.mod. Helm itself would say v1.20.
+	DefaultKubeVersion = "v1.33.4"
+	// defaultNamespace is what Helm takes for an empty namespace.
+	defaultNamespace = "default"
+)
+
 // A Request says what is rendered and with what.
 type Request struct {
 	// Root is the unpacked repository. Nothing outside of it is read, by no path and by no symlink.
@@ -28,12 +43,13 @@ type Request struct {
 	// Path is the application's directory, relative to Root and separated by slashes.
 	Path string
 	App  App
-	// Helm or Kustomize applies, whichever type is detected. Options of the other type are an error.
+	// Helm or Kustomize applies. If one is set the source is of that type, otherwise Detect says; both together are an error.
 	Helm      image.Helm
 	Kustomize image.Kustomize
 	// Images are injected with precedence over everything else.
 	Images []Image
-	// Env is what $NAME and ${NAME} in options stand for: ARGOCD_APP_* and ARGOCD_ENV_*. Other names stand for nothing.
+	// Env is what $NAME and ${NAME} in options stand for: ARGOCD_APP_* and ARGOCD_ENV_*. Other names stand for nothing, and $$
+	// for a dollar sign.
 	Env map[string]string
 	// MaxOutput bounds the manifests, in bytes. Zero means DefaultMaxOutput.
 	MaxOutput int
@@ -43,11 +59,11 @@ type Request struct {
 type App struct {
 	// Name is ARGOCD_APP_NAME, "app" or "ns_app". Without its namespace it is the default release name.
 	Name string
-	// Namespace is that of the destination; it may be empty.
+	// Namespace is that of the destination. Charts see "default" when it is empty.
 	Namespace string
 	// KubeVersion is the cluster's, e.g. "1.33" or "v1.33.4+k3s1". Empty means DefaultKubeVersion.
 	KubeVersion string
-	// APIVersions are those of the cluster, e.g. "apps/v1/Deployment"; charts ask for them.
+	// APIVersions are those of the cluster, e.g. "apps/v1/Deployment". Charts see them in addition to Helm's own list.
 	APIVersions []string
 }
 
@@ -81,12 +97,12 @@ func Render(ctx context.Context, r Request) (Result, error) {
 	return Start(ctx, r).Wait(ctx)
 }
 
-// Start begins a render. It stops at the next step once ctx ends, but no step can be interrupted.
+// Start begins a render. It stops before its next step once ctx ends; the long steps can't be interrupted.
 func Start(ctx context.Context, r Request) *Job {
 	j := &Job{done: make(chan struct{})}
 	go func() {
 		defer close(j.done)
-		j.result, j.err = run(ctx, r)
+		j.result, j.err = guarded(ctx, &r)
 	}()
 	return j
 }
@@ -100,11 +116,79 @@ func (j *Job) Wait(ctx context.Context) (Result, error) {
 	case <-j.done:
 		return j.result, j.err
 	case <-ctx.Done():
-		return Result{}, ctx.Err()
+		return Result{}, interrupted(ctx)
 	}
 }
 
-func run(context.Context, Request) (Result, error) { return Result{}, nil }
+// interrupted is nil as long as ctx lasts.
+func interrupted(ctx context.Context) error {
+	err := context.Cause(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("rendering did not finish in time: look for a template that loops or an endless list: %w", err)
+	default:
+		return fmt.Errorf("rendering was called off: %w", err)
+	}
+}
 
-// Detect finds the type of an application's directory.
-func Detect(string) (Type, error) { return "", nil }
+// guarded keeps a panic in a library from ending the server, and with it everybody else's render.
+func guarded(ctx context.Context, r *Request) (res Result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Fprintf(os.Stderr, "render: panic: %v\n%s", p, debug.Stack())
+			err = fmt.Errorf("rendering %q: the template engine crashed: %v", r.Path, p)
+		}
+	}()
+	return run(ctx, r)
+}
+
+func run(ctx context.Context, r *Request) (Result, error) {
+	if err := interrupted(ctx); err != nil {
+		return Result{}, err
+	}
+	dir, err := join(".", r.Path)
+	if err != nil {
+		return Result{}, fmt.Errorf("the source path %q %w", r.Path, err)
+	}
+	t, err := openTree(r.Root)
+	if err != nil {
+		return Result{}, err
+	}
+	defer t.close()
+	kind, err := typeOf(t, dir, r)
+	if err != nil {
+		return Result{}, err
+	}
+	render := helmTemplate
+	if kind == Kustomize {
+		render = kustomizeBuild
+	}
+	out, err := render(ctx, t, dir, r)
+	if err != nil {
+		return Result{}, shorten(err)
+	}
+	if limit := r.maxOutput(); len(out) > limit {
+		return Result{}, fmt.Errorf("%q renders to %d MiB of manifests, more than the limit of %d MiB: split the application",
+			dir, len(out)>>20, limit>>20)
+	}
+	return Result{Type: kind, Manifests: out, Unused: unused(kind, r.Images, out)}, nil
+}
+
+func (r *Request) maxOutput() int {
+	if r.MaxOutput > 0 {
+		return r.MaxOutput
+	}
+	return DefaultMaxOutput
+}
+
+// substitute replaces $NAME and ${NAME} as Argo CD does in its own source types.
+func (r *Request) substitute(s string) string {
+	return os.Expand(s, func(name string) string {
+		if name == "$" {
+			return "$"
+		}
+		return r.Env[name]
+	})
+}

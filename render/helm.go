@@ -1,0 +1,160 @@
+package render
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/engine"
+	"helm.sh/helm/v3/pkg/release"
+	"helm.sh/helm/v3/pkg/releaseutil"
+
+	"github.com/tagpin/tagpin/image"
+)
+
+// helmTemplate does what `helm template . --name-template NAME --include-crds …` does in dir. It is made of Helm's packages
+// below action.Install, which would bring a Kubernetes client along and validate schemas before they can be looked at.
+func helmTemplate(ctx context.Context, t *tree, dir string, r *Request) ([]byte, error) {
+	if v := r.Helm.Version; v != "" && v != "v3" {
+		return nil, fmt.Errorf("helm.version %q is not supported: leave it out, or set v3", v)
+	}
+	files, err := chartFiles(t, dir)
+	if err != nil {
+		return nil, err
+	}
+	c, err := loadChart(files, dir)
+	if err != nil {
+		return nil, err
+	}
+	vals, err := userValues(t, dir, r)
+	if err != nil {
+		return nil, err
+	}
+	reload := func() (*chart.Chart, error) { return loadChart(files, dir) }
+	defaults, err := chartDefaults(c, reload, vals, r.Images)
+	if err != nil {
+		return nil, err
+	}
+	if err := injectHelm(vals, defaults, r.Images); err != nil {
+		return nil, err
+	}
+	if err := interrupted(ctx); err != nil {
+		return nil, err
+	}
+	top, err := renderValues(c, vals, r)
+	if err != nil {
+		return nil, err
+	}
+	if err := interrupted(ctx); err != nil {
+		return nil, err
+	}
+	rendered, err := new(engine.Engine).Render(c, top)
+	if err != nil {
+		return nil, err
+	}
+	return printRelease(c, rendered, &r.Helm)
+}
+
+// renderValues is the root object of the templates: .Values, .Release, .Capabilities, .Chart.
+func renderValues(c *chart.Chart, vals map[string]any, r *Request) (chartutil.Values, error) {
+	name := releaseName(r)
+	if err := chartutil.ValidateReleaseName(name); err != nil {
+		return nil, fmt.Errorf("release name %q: %w; set helm.releaseName", name, err)
+	}
+	caps, err := capabilities(r)
+	if err != nil {
+		return nil, err
+	}
+	if want := c.Metadata.KubeVersion; want != "" && !chartutil.IsCompatibleRange(want, caps.KubeVersion.Version) {
+		return nil, fmt.Errorf("the chart %s requires kubeVersion %q, which is incompatible with Kubernetes %s", c.Name(), want,
+			caps.KubeVersion.Version)
+	}
+	if err := chartutil.ProcessDependenciesWithMerge(c, vals); err != nil {
+		return nil, fmt.Errorf("processing dependencies: %w", err)
+	}
+	if !r.Helm.SkipSchemaValidation {
+		if err := localSchemas(c); err != nil {
+			return nil, err
+		}
+	}
+	opts := chartutil.ReleaseOptions{Name: name, Namespace: releaseNamespace(r), Revision: 1, IsInstall: true}
+	top, err := chartutil.ToRenderValuesWithSchemaValidation(c, vals, opts, caps, r.Helm.SkipSchemaValidation)
+	if err != nil {
+		return nil, fmt.Errorf("preparing values: %w", err)
+	}
+	return top, nil
+}
+
+func releaseName(r *Request) string {
+	if r.Helm.ReleaseName != "" {
+		return r.Helm.ReleaseName
+	}
+	if _, name, found := strings.Cut(r.App.Name, "_"); found {
+		return name
+	}
+	return r.App.Name
+}
+
+func releaseNamespace(r *Request) string {
+	for _, ns := range []string{r.Helm.Namespace, r.App.Namespace} {
+		if ns != "" {
+			return ns
+		}
+	}
+	return defaultNamespace
+}
+
+func capabilities(r *Request) (*chartutil.Capabilities, error) {
+	version, apis := r.App.KubeVersion, r.App.APIVersions
+	if version == "" {
+		version = DefaultKubeVersion
+	}
+	if r.Helm.KubeVersion != "" {
+		version = r.Helm.KubeVersion
+	}
+	if len(r.Helm.APIVersions) > 0 {
+		apis = r.Helm.APIVersions
+	}
+	parsed, err := chartutil.ParseKubeVersion(strings.ReplaceAll(version, "+", "")) // as Argo CD 2.14 passes it on
+	if err != nil {
+		return nil, fmt.Errorf("the Kubernetes version %q (helm.kubeVersion, or the cluster's): %w", version, err)
+	}
+	caps := chartutil.DefaultCapabilities.Copy()
+	caps.KubeVersion = *parsed
+	caps.APIVersions = slices.Concat(chartutil.DefaultVersionSet, apis) // never append to Helm's shared slice
+	return caps, nil
+}
+
+// printRelease puts the rendered files into the order of `helm template`: CRDs, manifests in the order of installation, hooks.
+func printRelease(c *chart.Chart, rendered map[string]string, opts *image.Helm) ([]byte, error) {
+	maps.DeleteFunc(rendered, func(name, _ string) bool { return strings.HasSuffix(name, "NOTES.txt") })
+	hooks, manifests, err := releaseutil.SortManifests(rendered, nil, releaseutil.InstallOrder)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	if !opts.SkipCrds {
+		for _, crd := range c.CRDObjects() {
+			printSource(&out, crd.Filename, string(crd.File.Data))
+		}
+	}
+	for _, m := range manifests {
+		printSource(&out, m.Name, m.Content)
+	}
+	all := bytes.NewBuffer(append(bytes.TrimSpace(out.Bytes()), '\n'))
+	for _, h := range hooks {
+		if !opts.SkipTests || !slices.Contains(h.Events, release.HookTest) {
+			printSource(all, h.Path, h.Manifest)
+		}
+	}
+	return all.Bytes(), nil
+}
+
+func printSource(w *bytes.Buffer, name, content string) {
+	fmt.Fprintf(w, "---\n# Source: %s\n%s\n", name, content)
+}

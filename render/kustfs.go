@@ -1,0 +1,130 @@
+package render
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/api/konfig"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+)
+
+var errReadOnly = errors.New("the repository is read-only")
+
+// A kustFS is the repository as kustomize sees it: its root is "/", nothing is above it and nothing can be written. One file,
+// the application's kustomization, can be replaced. It looks at each kustomization before kustomize does, because kustomize's
+// loader runs git and HTTP requests of its own for what is remote, past any file system.
+type kustFS struct {
+	tree *tree
+	// edited replaces the content of the file at the real path editedPath.
+	edited edit
+	// checked are the kustomizations that were looked at, by the path they were asked for.
+	checked map[string]error
+	// refused is the first reason to end the run; kustomize hides it behind "no kustomization found".
+	refused error
+	// ownSchema is set when a kustomization brought an OpenAPI schema.
+	ownSchema bool
+}
+
+// An edit is a file's replacement; its zero value replaces nothing.
+type edit struct {
+	path string // real
+	data []byte
+}
+
+func newKustFS(t *tree, e edit) *kustFS {
+	return &kustFS{tree: t, edited: e, checked: map[string]error{}}
+}
+
+// rel is a path of kustomize's as one of the tree's.
+func rel(name string) string {
+	name = strings.TrimPrefix(path.Clean("/"+filepath.ToSlash(name)), "/")
+	if name == "" {
+		return "."
+	}
+	return name
+}
+
+// CleanedAbs is where kustomize resolves every path that it is about to read. The kustomization is checked here and not when
+// it is read, since a link can give it another name by then.
+func (k *kustFS) CleanedAbs(name string) (filesys.ConfirmedDir, string, error) {
+	real, err := k.tree.real(rel(name))
+	if err != nil {
+		return "", "", fmt.Errorf("%s: %w", rel(name), err)
+	}
+	if k.tree.isDir(real) {
+		return filesys.ConfirmedDir(path.Join("/", real)), "", nil
+	}
+	if slices.Contains(konfig.RecognizedKustomizationFileNames(), path.Base(rel(name))) {
+		if err := k.check(rel(name)); err != nil {
+			return "", "", err
+		}
+	}
+	return filesys.ConfirmedDir(path.Join("/", path.Dir(real))), path.Base(real), nil
+}
+
+// ReadFile returns a file's content.
+func (k *kustFS) ReadFile(name string) ([]byte, error) {
+	data, err := k.content(rel(name))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", rel(name), err)
+	}
+	return data, nil
+}
+
+func (k *kustFS) content(name string) ([]byte, error) {
+	real, err := k.tree.real(name)
+	if err != nil {
+		return nil, err
+	}
+	if k.edited.path != "" && real == k.edited.path {
+		return k.edited.data, nil
+	}
+	return k.tree.read(real)
+}
+
+// Exists reports whether there is something of that name.
+func (k *kustFS) Exists(name string) bool {
+	_, err := k.tree.stat(rel(name))
+	return err == nil
+}
+
+// IsDir reports whether there is a directory of that name.
+func (k *kustFS) IsDir(name string) bool { return k.tree.isDir(rel(name)) }
+
+// ReadDir lists a directory.
+func (k *kustFS) ReadDir(name string) ([]string, error) { return k.tree.list(rel(name)) }
+
+// Glob finds files by a pattern from the root.
+func (k *kustFS) Glob(pattern string) ([]string, error) {
+	names, err := fs.Glob(k.tree.root.FS(), rel(pattern))
+	for i := range names {
+		names[i] = path.Join("/", names[i])
+	}
+	return names, err
+}
+
+// Walk is not used by a build.
+func (k *kustFS) Walk(string, filepath.WalkFunc) error { return errors.ErrUnsupported }
+
+// Open is not used by a build: it reads whole files.
+func (k *kustFS) Open(string) (filesys.File, error) { return nil, errors.ErrUnsupported }
+
+// Create refuses.
+func (k *kustFS) Create(string) (filesys.File, error) { return nil, errReadOnly }
+
+// Mkdir refuses.
+func (k *kustFS) Mkdir(string) error { return errReadOnly }
+
+// MkdirAll refuses.
+func (k *kustFS) MkdirAll(string) error { return errReadOnly }
+
+// RemoveAll refuses.
+func (k *kustFS) RemoveAll(string) error { return errReadOnly }
+
+// WriteFile refuses.
+func (k *kustFS) WriteFile(string, []byte) error { return errReadOnly }

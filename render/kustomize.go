@@ -1,0 +1,67 @@
+package render
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/openapi"
+)
+
+// kustomizeTurn is held while kustomize runs: the schema it merges by is one for the whole process, and one application's
+// kustomization may replace it.
+var kustomizeTurn = make(chan struct{}, 1)
+
+// kustomizeBuild does what `kustomize edit …` for each option and then `kustomize build` do in dir. The edits are made on a
+// copy of the application's kustomization in memory.
+func kustomizeBuild(ctx context.Context, t *tree, dir string, r *Request) ([]byte, error) {
+	if v := r.Kustomize.Version; v != "" {
+		return nil, fmt.Errorf("kustomize.version %q is not supported: tagpin has one version of kustomize built in; remove it", v)
+	}
+	edited, err := editKustomization(t, dir, r)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case kustomizeTurn <- struct{}{}:
+		defer func() { <-kustomizeTurn }()
+	case <-ctx.Done():
+		return nil, interrupted(ctx)
+	}
+	return krustyRun(newKustFS(t, edited), dir)
+}
+
+func krustyRun(fsys *kustFS, dir string) ([]byte, error) {
+	defer func() {
+		if fsys.ownSchema {
+			openapi.ResetOpenAPI()
+		}
+	}()
+	opts := krusty.MakeDefaultOptions()
+	opts.Reorder = krusty.ReorderOptionUnspecified // what the program does without flags; the library's default differs
+	all, err := krusty.MakeKustomizer(opts).Run(fsys, path.Join("/", dir))
+	if fsys.refused != nil {
+		return nil, fsys.refused
+	}
+	if err != nil {
+		return nil, kustomizeError(err)
+	}
+	out, err := all.AsYaml()
+	if err != nil {
+		return nil, kustomizeError(err)
+	}
+	return out, nil
+}
+
+// kustomizeError puts kustomize's message in one line and names the build option where it asks for one.
+func kustomizeError(err error) error {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	if strings.Contains(text, "must specify --enable-helm") {
+		return errors.New("the kustomization inflates Helm charts (helmCharts), which is not supported: " +
+			"render the chart as an application of its own, or commit its output as a resource")
+	}
+	return fmt.Errorf("kustomize: %s", text)
+}
