@@ -13,7 +13,7 @@ import (
 
 func nonEmpty(s string) error {
 	if s == "" {
-		return errors.New("is empty: remove it, or give it a value")
+		return errors.New("empty: remove it, or give it a value")
 	}
 	return nil
 }

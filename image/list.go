@@ -11,7 +11,10 @@ import (
 var aliasPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_./-]*$`)
 
 // constraintStart tells the second half of a range that a comma cut in two.
-var constraintStart = regexp.MustCompile(`^([<>=!~^*]|v?[0-9]+(\.[0-9xX*]+)*$)`)
+var constraintStart = regexp.MustCompile(`^([<>=!~^*|]|v?[0-9]+$|v?[0-9]+(\.[0-9xX*]+)+(-[0-9A-Za-z.-]+)?$)`)
+
+// maxImages bounds the work that one application can cause; a large chart has some twenty images.
+const maxImages = 200
 
 // A Listed is one entry of an image-list: Image.Tag is the constraint, or empty.
 type Listed struct {
@@ -26,22 +29,24 @@ func ParseEntry(s string) (Listed, error) {
 	switch {
 	case found && aliasPattern.MatchString(alias):
 		if strings.TrimSpace(rest) == "" {
-			return Listed{}, fmt.Errorf("image-list entry %q: no image follows the alias: write %s=<image>", s, alias)
+			return Listed{}, fmt.Errorf("image-list entry %q: no image follows the alias: write %s=<image>", shorten(s), alias)
 		}
 	case found && !strings.Contains(alias, ":"):
 		return Listed{}, fmt.Errorf("image-list entry %q: %q cannot be an alias: "+
-			"letters, digits, '_', '.', '/' and '-' are, the first one a letter or digit", s, alias)
+			"letters, digits, '_', '.', '/' and '-' are, the first one a letter or digit", shorten(s), shorten(alias))
 	default: // the "=", if any, is part of the constraint
 		alias, rest = "", s
 	}
-	img, err := ParseImage(strings.TrimSpace(rest))
-	if err != nil {
-		if found && alias == "" {
-			err = fmt.Errorf("%w (an alias has no colon)", err)
-		}
-		return Listed{}, fmt.Errorf("image-list entry %q: %w", s, err)
+	img, err := parseReference(strings.TrimSpace(rest))
+	switch {
+	case err == nil:
+		return Listed{Alias: alias, Image: img}, nil
+	case found && alias == "":
+		err = fmt.Errorf("%w (and an alias has no colon)", err)
+	case strings.Contains(s, ","):
+		err = fmt.Errorf("%w (an array has one image per item)", err)
 	}
-	return Listed{Alias: alias, Image: img}, nil
+	return Listed{}, fmt.Errorf("image-list entry %q: %w", shorten(s), err)
 }
 
 // ParseList reads an image-list of comma-separated entries. Empty entries, as after a last comma, are skipped. A constraint
@@ -67,6 +72,9 @@ func ParseList(s string) ([]Listed, error) {
 func ParseItems(items []string) ([]Listed, error) {
 	if len(items) == 0 {
 		return nil, errors.New("image-list is empty: name at least one image, or remove image-list")
+	}
+	if len(items) > maxImages {
+		return nil, fmt.Errorf("image-list has %d entries: at most %d are allowed", len(items), maxImages)
 	}
 	list := make([]Listed, 0, len(items))
 	seen := map[string]bool{}

@@ -24,12 +24,12 @@ type Defaults struct {
 	WithoutPin      string
 }
 
-// A setting is a value with the place it came from, for errors.
+// A setting is a value, under the name by which it was given.
 type setting struct {
-	origin string
-	text   string
-	list   []string
-	dict   map[string]string
+	name string
+	text string
+	list []string
+	dict map[string]string
 }
 
 // DecodeParameters reads the JSON of ARGOCD_APP_PARAMETERS, which is "null" for an application without parameters.
@@ -90,44 +90,52 @@ func collect(in Input, names vocabulary) (map[slot]setting, error) {
 			return nil, err
 		}
 		if first, twice := set[s]; twice {
-			return nil, fmt.Errorf("parameter %q is given twice, the first time as %s: remove one", p.Name, first.origin)
+			return nil, fmt.Errorf("parameter %q is given twice, the first time as %q: remove one", p.Name, first.name)
 		}
 		if set[s], err = fromParameter(p, s.def); err != nil {
 			return nil, fmt.Errorf("parameter %q: %w", p.Name, err)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(in.Env)) {
-		s, ours, err := names.environment(name)
-		if err != nil {
-			return nil, err
-		}
-		if _, given := set[s]; !ours || given || in.Env[name] == "" {
+	return set, collectEnv(in.Env, names, set)
+}
+
+// collectEnv adds what plugin.env says to what the parameters don't.
+func collectEnv(env map[string]string, names vocabulary, set map[slot]setting) error {
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		if env[name] == "" {
 			continue
 		}
-		if set[s], err = fromEnv(name, in.Env[name], s.def); err != nil {
-			return nil, fmt.Errorf("plugin.env %s: %w", name, err)
+		s, ours, err := names.environment(name)
+		if err != nil {
+			return err
+		}
+		if _, given := set[s]; !ours || given {
+			continue
+		}
+		if set[s], err = fromEnv(name, env[name], s.def); err != nil {
+			return fmt.Errorf("plugin.env %s: %w", name, err)
 		}
 	}
-	return set, nil
+	return nil
 }
 
 func fromParameter(p Parameter, def *Definition) (setting, error) {
-	s := setting{origin: fmt.Sprintf("parameter %q", p.Name)}
+	s := setting{name: p.Name}
 	given := kinds(p)
 	if len(given) > 1 {
-		return s, fmt.Errorf("has values of several kinds (%s), %s is expected; a source file that is merged into the Application "+
-			"by position can cause this", join(given), expected(def))
+		return s, fmt.Errorf("values of several kinds (%s), where one is expected: %s. Parameters in an .argocd-source file of the "+
+			"repository, which are merged in by position, can cause this", join(given), expected(def))
 	}
 	switch {
 	case len(given) == 0:
-		return s, fmt.Errorf("has no value: %s is expected", expected(def))
+		return s, fmt.Errorf("no value: give it %s", expected(def))
 	case given[0] == StringKind && def.Commas:
 		s.list = splitCommas(*p.String)
 		if len(s.list) == 0 {
 			return s, nonEmpty("")
 		}
 	case given[0] != def.Kind:
-		return s, fmt.Errorf("is given as %s: %s is expected", article(given[0]), expected(def))
+		return s, fmt.Errorf("given as %s: make it %s", article(given[0]), expected(def))
 	default:
 		s.list, s.dict = p.Array, p.Map
 		if p.String != nil {
@@ -138,7 +146,7 @@ func fromParameter(p Parameter, def *Definition) (setting, error) {
 }
 
 func fromEnv(name, value string, def *Definition) (setting, error) {
-	s := setting{origin: "plugin.env " + name}
+	s := setting{name: name}
 	switch {
 	case def.Kind == StringKind:
 		s.text = value
@@ -155,7 +163,11 @@ func (s setting) check(def *Definition) error {
 		return nil
 	}
 	if def.Kind == StringKind {
-		return def.check(s.text)
+		err := def.check(s.text)
+		if err != nil && s.text == "" {
+			return nonEmpty("")
+		}
+		return err
 	}
 	for _, item := range s.list {
 		if err := def.check(item); err != nil {
@@ -214,7 +226,7 @@ func expected(def *Definition) string {
 	case def.Boolean:
 		return `the string "true" or "false"`
 	case def.Commas:
-		return "an array, or a string with commas,"
+		return "an array, or a string separated by commas"
 	}
 	return article(def.Kind)
 }

@@ -24,25 +24,31 @@ var (
 // path element if it holds a dot or a colon or is "localhost", as in Docker; the tag may be any version constraint (">=1.0 <2.0").
 // The result keeps the spelling. Whether Tag is a tag is checked by ValidTag.
 func ParseImage(s string) (Image, error) {
+	img, err := parseReference(s)
+	if err != nil {
+		return Image{}, fmt.Errorf("image %q: %w", shorten(s), err)
+	}
+	return img, nil
+}
+
+func parseReference(s string) (Image, error) {
 	name, digest, hasDigest := strings.Cut(s, "@")
 	if hasDigest {
 		if err := ValidDigest(digest); err != nil {
-			return Image{}, fmt.Errorf("image %q: %w", s, err)
+			return Image{}, err
 		}
 	}
-	tag := ""
-	if colon := strings.Index(name[strings.LastIndex(name, "/")+1:], ":"); colon >= 0 {
-		colon += strings.LastIndex(name, "/") + 1
-		name, tag = name[:colon], strings.TrimSpace(name[colon+1:])
-		if tag == "" {
-			return Image{}, fmt.Errorf("image %q: nothing follows the colon: add a tag or a constraint, or remove the colon", s)
-		}
-		if !constraintPattern.MatchString(tag) {
-			return Image{}, fmt.Errorf("image %q: %q is neither a tag nor a version constraint", s, tag)
-		}
+	path := strings.LastIndex(name, "/") + 1 // a colon before it is that of a port
+	last, tag, hasTag := strings.Cut(name[path:], ":")
+	name, tag = name[:path]+last, strings.TrimSpace(tag)
+	switch {
+	case hasTag && tag == "":
+		return Image{}, errors.New("nothing follows the colon: add a tag or a constraint, or remove the colon")
+	case hasTag && !constraintPattern.MatchString(tag):
+		return Image{}, fmt.Errorf("%q is neither a tag nor a version constraint", shorten(tag))
 	}
 	if err := validName(name); err != nil {
-		return Image{}, fmt.Errorf("image %q: %w", s, err)
+		return Image{}, err
 	}
 	registry, repository := splitName(name)
 	return Image{Registry: registry, Repository: repository, Tag: tag, Digest: digest}, nil
@@ -60,7 +66,7 @@ func validName(name string) error {
 		return errors.New("a repository is written in lower case")
 	}
 	if _, err := reference.ParseNormalizedNamed(name); err != nil {
-		return fmt.Errorf("%q is no image name: [<registry>/]<repository> is expected", name)
+		return fmt.Errorf("%q is no image name: [<registry>/]<repository> is expected", shorten(name))
 	}
 	return nil
 }

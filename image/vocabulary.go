@@ -28,8 +28,9 @@ type vocabulary struct {
 	params  map[string]slot
 	env     map[string]slot
 	aliases []string
-	// owner is the parameter's name behind each name in env.
-	owner map[string]string
+	// owner is the parameter's name behind each name in env, sorted those names in order.
+	owner  map[string]string
+	sorted []string
 }
 
 func newVocabulary(list []Listed) (vocabulary, error) {
@@ -46,6 +47,7 @@ func newVocabulary(list []Listed) (vocabulary, error) {
 			return v, err
 		}
 	}
+	v.sorted = slices.Sorted(maps.Keys(v.env))
 	return v, nil
 }
 
@@ -128,7 +130,7 @@ func (v vocabulary) environment(name string) (s slot, ours bool, err error) {
 	if s, ours = v.env[name]; ours {
 		return s, true, nil
 	}
-	for _, known := range slices.Sorted(maps.Keys(v.env)) {
+	for _, known := range v.sorted {
 		if slip(name, known) {
 			return slot{}, false, fmt.Errorf("plugin.env %s is nearly %s: correct it, or rename it if it is your own", name, known)
 		}
@@ -162,5 +164,3 @@ func slip(name, known string) bool {
 	}
 	return levenshtein.ComputeDistance(name, known) <= most
 }
-
-func abs(n int) int { return max(n, -n) }
