@@ -1,0 +1,189 @@
+// Package registry asks OCI registries about tags. Call New once, then Repository for each image:
+//
+//	regs, err := registry.New(registry.Options{ConfPath: "registries.conf", Secrets: secrets, Settings: settings})
+//	repo, err := regs.Repository(app, entry)
+//	tags, err := repo.Tags(ctx)
+//
+// A Repository is what package resolve asks. Behind it are registries.conf with its credentials, go-containerregistry as
+// the client, limits and retries per registry, a guard on what is dialled, and the caches: tag lists for a minute, content
+// by digest for as long as there is room.
+package registry
+
+import (
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/tagpin/tagpin/cache"
+	"github.com/tagpin/tagpin/config"
+	"github.com/tagpin/tagpin/image"
+)
+
+// Options configure Registries. The zero value asks public registries anonymously.
+type Options struct {
+	// ConfPath is the registries.conf; empty: none.
+	ConfPath string
+	// Secrets is the directory of mounted Secrets; the zero value makes references to Secrets errors.
+	Secrets config.Secrets
+	// Settings hold the operator's bindings and network rules.
+	Settings config.Settings
+	// Credentials is a reference from a command line, "[<registry>=]<reference>", that goes before those of registries.conf:
+	// for that registry, or for all.
+	Credentials string
+	// CacheTTL is how long a tag list is fresh; zero: cache.DefaultTTL.
+	CacheTTL time.Duration
+	// Log gets what no caller can be told, such as a broken new registries.conf. Nil: logrus.StandardLogger.
+	Log logrus.FieldLogger
+	// Wrap, if set, sees each request that goes out, below retries, limits and caches.
+	Wrap func(http.RoundTripper) http.RoundTripper
+	// Now replaces time.Now in tests.
+	Now func() time.Time
+}
+
+// Registries is safe for concurrent use.
+type Registries struct {
+	opts     Options
+	conf     *confFile
+	override *override
+	requests atomic.Int64
+
+	tags    *cache.Cache[[]string]
+	tagged  *cache.Cache[tagged]  // tag → content, for Describe
+	digests *cache.Cache[string]  // tag → digest, for Digest
+	content *cache.Cache[content] // by digest: manifests and configs
+	seen    *sightings
+	logins  *loginCache
+
+	mu    sync.Mutex
+	hosts map[string]*host // by Endpoint identity
+}
+
+// A host is one registry as it is reached now.
+type host struct {
+	rt      http.RoundTripper
+	mu      sync.Mutex
+	clients map[string]*client // by repository path and credential
+}
+
+const (
+	// tagMemory is how long Describe trusts what a tag pointed to. Tags that move are the digest strategy's business, which
+	// asks by Digest; the others hardly ever do.
+	tagMemory = time.Hour
+	// The bounds of what is kept.
+	maxHosts   = 256
+	maxClients = 1024 // per host
+	maxContent = 50_000
+	maxTagged  = 50_000
+)
+
+// New loads registries.conf. A file that is missing or broken at this moment is an error.
+func New(o Options) (*Registries, error) {
+	if o.CacheTTL == 0 {
+		o.CacheTTL = cache.DefaultTTL
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = logrus.StandardLogger()
+	}
+	conf, err := openConf(o.ConfPath, o.Log, o.Now)
+	if err != nil {
+		return nil, err
+	}
+	over, err := parseOverride(o.Credentials)
+	if err != nil {
+		return nil, err
+	}
+	stale := cache.Options{
+		TTL: o.CacheTTL, ErrorTTL: cache.DefaultErrorTTL, StaleFor: cache.DefaultStaleFor, ServeStale: ServeStale, Now: o.Now,
+	}
+	return &Registries{
+		opts: o, conf: conf, override: over,
+		tags:    cache.New[[]string](stale),
+		digests: cache.New[string](stale),
+		tagged:  cache.New[tagged](cache.Options{TTL: tagMemory, MaxItems: maxTagged, Now: o.Now}),
+		content: cache.New[content](cache.Options{MaxItems: maxContent, Now: o.Now}),
+		seen:    newSightings(),
+		logins:  newLoginCache(o.Now),
+		hosts:   map[string]*host{},
+	}, nil
+}
+
+// Repository finds the registry of an image and the credential that applies: the entry's pull-secret where the operator
+// bound it for this application, else the one of registries.conf, else none. It asks nothing yet. Use a new one for each
+// resolution: it follows changes of registries.conf and of Secrets, and Staleness tells of this one's answers.
+func (r *Registries) Repository(app image.Application, e image.Entry) (*Repository, error) {
+	ep, path := r.conf.current().find(e.Image)
+	repo := &Repository{r: r, ep: ep, app: app, entry: e, host: registryName(e.Image), path: path}
+	l, err := repo.resolveLogin()
+	if err != nil {
+		return nil, repo.problem(err)
+	}
+	repo.cred.Store(l)
+	if repo.via, err = r.hostOf(ep); err != nil {
+		return nil, repo.problem(err)
+	}
+	if _, err := repo.client(); err != nil {
+		return nil, repo.problem(err)
+	}
+	return repo, nil
+}
+
+// Requests counts what has been sent to registries, token servers and blob stores, retries included.
+func (r *Registries) Requests() int64 { return r.requests.Load() }
+
+// ConfProblem is what is wrong with the present registries.conf, if the last good version is used in its place.
+func (r *Registries) ConfProblem() error {
+	r.conf.current()
+	return r.conf.problem()
+}
+
+// hostOf returns the one way to a registry, so that its limits hold for everybody together.
+func (r *Registries) hostOf(e *Endpoint) (*host, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	id := e.identity()
+	if h := r.hosts[id]; h != nil {
+		return h, nil
+	}
+	g := guard{named: r.named, acr: isACR(e.API.Hostname())}
+	rt, err := newTransport(*e, g, r.count)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.hosts) >= maxHosts {
+		clear(r.hosts) // those in use live on with their users
+	}
+	h := &host{rt: rt, clients: map[string]*client{}}
+	r.hosts[id] = h
+	return h, nil
+}
+
+// count is the wrap that every transport gets.
+func (r *Registries) count(next http.RoundTripper) http.RoundTripper {
+	if r.opts.Wrap != nil {
+		next = r.opts.Wrap(next)
+	}
+	return roundTripper(func(req *http.Request) (*http.Response, error) {
+		r.requests.Add(1)
+		return next.RoundTrip(req)
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// named says whether the operator named a host: as an api_url of registries.conf, or in tagpin.yaml. Ports don't count:
+// the token server of a private registry usually shares its name and not its port.
+func (r *Registries) named(hostname string, addr netip.Addr) bool {
+	return slices.ContainsFunc(r.conf.current().entries, func(e Endpoint) bool {
+		return e.API.Hostname() == hostname
+	}) || r.opts.Settings.MayDial(hostname, addr)
+}

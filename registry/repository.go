@@ -1,0 +1,164 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/tagpin/tagpin/cache"
+	"github.com/tagpin/tagpin/image"
+)
+
+// A Repository answers for one image repository, with one application's credential. Errors are *Error, or wrap
+// image.ErrNotImage or image.ErrTagGone.
+type Repository struct {
+	r     *Registries
+	ep    *Endpoint
+	via   *host
+	app   image.Application
+	entry image.Entry
+	host  string // as the user knows it
+	path  string // below the registry
+
+	cred  atomic.Pointer[login]
+	stale atomic.Int64 // nanoseconds
+}
+
+// Tags lists all tags, sorted, without repeats. It is never a partial list. After an outage (but not after a refusal) it may
+// be the last known one: see Staleness.
+func (r *Repository) Tags(ctx context.Context) ([]string, error) {
+	tags, info, err := r.r.tags.GetOrLoad(ctx, r.key(), r.loadTags)
+	if err != nil {
+		return nil, r.explain(err, "")
+	}
+	r.note(info)
+	return slices.Clone(tags), nil
+}
+
+func (r *Repository) loadTags(ctx context.Context) ([]string, error) {
+	tags, err := ask(ctx, r, "", func(ctx context.Context, c *client) ([]string, error) { return c.list(ctx) })
+	if err != nil {
+		return nil, err
+	}
+	r.r.seen.observe(r.place(), tags, r.r.opts.Now())
+	return tags, nil
+}
+
+// Digest is what a tag points to, asked anew when the last answer is older than the TTL of tag lists.
+func (r *Repository) Digest(ctx context.Context, tag string) (string, error) {
+	if !tagRE.MatchString(tag) {
+		return "", r.badTag(tag)
+	}
+	digest, info, err := r.r.digests.GetOrLoad(ctx, r.key(tag), func(ctx context.Context) (string, error) {
+		d, err := ask(ctx, r, tag, func(ctx context.Context, c *client) (string, error) { return c.digest(ctx, tag) })
+		return d, r.orGone(ctx, tag, err)
+	})
+	if err != nil {
+		return "", r.explain(err, tag)
+	}
+	r.note(info)
+	return digest, nil
+}
+
+// Staleness is how old the oldest answer was that stood in for one that could not be had; zero when all were fresh.
+func (r *Repository) Staleness() time.Duration { return time.Duration(r.stale.Load()) }
+
+func (r *Repository) note(info cache.Info) {
+	for info.Stale != nil {
+		old := r.stale.Load()
+		if int64(info.Age) <= old || r.stale.CompareAndSwap(old, int64(info.Age)) {
+			return
+		}
+	}
+}
+
+// orGone tells a tag that vanished from one that is there and cannot be read: after a 404, only a fresh list knows.
+func (r *Repository) orGone(ctx context.Context, tag string, err error) error {
+	var e *Error
+	if !errors.As(err, &e) || e.Status != http.StatusNotFound {
+		return err
+	}
+	tags, _, listErr := r.r.tags.Refresh(ctx, r.key(), r.loadTags)
+	switch {
+	case listErr != nil:
+		return listErr
+	case slices.Contains(tags, tag):
+		return err
+	}
+	return fmt.Errorf("%s/%s:%s: %w", r.host, r.path, tag, image.ErrTagGone)
+}
+
+func (r *Repository) badTag(tag string) error {
+	if len(tag) > 128 {
+		tag = tag[:128] + "…"
+	}
+	return &Error{Registry: r.host, Repository: r.path, Problem: fmt.Sprintf("%q is no valid tag", tag)}
+}
+
+// problem explains what stands in the way before anything was asked.
+func (r *Repository) problem(err error) error {
+	return &Error{Registry: r.host, Repository: r.path, Problem: err.Error()}
+}
+
+// place names the repository, whoever asks.
+func (r *Repository) place() string { return cache.Key(r.ep.API.String(), r.path) }
+
+// key names an answer: what a credential may see, no other one is shown.
+func (r *Repository) key(parts ...string) string {
+	return cache.Key(append([]string{r.ep.API.String(), r.path, r.cred.Load().fingerprint()}, parts...)...)
+}
+
+// client is the one for this repository and credential.
+func (r *Repository) client() (*client, error) {
+	l := r.cred.Load()
+	key := cache.Key(r.path, l.fingerprint())
+	r.via.mu.Lock()
+	defer r.via.mu.Unlock()
+	if c := r.via.clients[key]; c != nil {
+		return c, nil
+	}
+	c, err := newClient(*r.ep, r.via.rt, r.path, l)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.via.clients) >= maxClients {
+		clear(r.via.clients)
+	}
+	r.via.clients[key] = c
+	return c, nil
+}
+
+// ask puts a question. When the credential is refused and has changed meanwhile, it asks once more with the new one.
+func ask[T any](ctx context.Context, r *Repository, tag string, question func(context.Context, *client) (T, error)) (T, error) {
+	c, err := r.client()
+	if err != nil {
+		return *new(T), r.problem(err)
+	}
+	v, err := question(ctx, c)
+	var answer *transport.Error
+	if errors.As(err, &answer) && answer.StatusCode == http.StatusUnauthorized && r.relogin() {
+		if c, err = r.client(); err != nil {
+			return *new(T), r.problem(err)
+		}
+		v, err = question(ctx, c)
+	}
+	return v, r.explain(err, tag)
+}
+
+// relogin reads the credential again and says whether it is another one.
+func (r *Repository) relogin() bool {
+	old := r.cred.Load()
+	r.r.logins.forget(old)
+	l, err := r.resolveLogin()
+	if err != nil || l.fingerprint() == old.fingerprint() {
+		return false
+	}
+	r.cred.Store(l)
+	return true
+}
