@@ -30,6 +30,7 @@ type confFile struct {
 	mu      sync.Mutex
 	checked time.Time
 	sum     [sha256.Size]byte
+	absent  bool // there has never been a file, and there need not be one
 	conf    *conf
 	bad     error
 }
@@ -37,13 +38,16 @@ type confFile struct {
 // A conf is one version of the file.
 type conf struct{ entries []Endpoint }
 
-func openConf(path string, log logrus.FieldLogger, now func() time.Time) (*confFile, error) {
-	f := &confFile{path: path, log: log, now: now, conf: &conf{}, checked: now()}
-	if path == "" {
+func openConf(o Options) (*confFile, error) {
+	f := &confFile{path: o.ConfPath, log: o.Log, now: o.Now, conf: &conf{}, checked: o.Now()}
+	if f.path == "" {
 		return f, nil
 	}
 	data, err := f.read()
 	if err != nil {
+		if f.absent = !o.ConfRequired && errors.Is(err, fs.ErrNotExist); f.absent {
+			return f, nil
+		}
 		return nil, err
 	}
 	f.sum = sha256.Sum256(data)
@@ -55,7 +59,7 @@ func (f *confFile) read() ([]byte, error) {
 	file, err := os.Open(f.path)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("registries.conf: no file %s: check --registries-conf-path and the mount", f.path)
+			return nil, fmt.Errorf("registries.conf: check --registries-conf-path and the mount: no file %s: %w", f.path, fs.ErrNotExist)
 		}
 		return nil, fmt.Errorf("registries.conf: %w", err)
 	}
@@ -90,6 +94,10 @@ func (f *confFile) current() *conf {
 // reload takes over a changed file if it is a good one. A broken one is told once.
 func (f *confFile) reload() {
 	data, err := f.read()
+	if f.absent && errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	f.absent = false
 	if err != nil {
 		if f.bad == nil || f.bad.Error() != err.Error() {
 			f.log.WithError(err).Error("registries.conf cannot be read; the last good version stays in use")

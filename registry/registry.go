@@ -28,6 +28,8 @@ import (
 type Options struct {
 	// ConfPath is the registries.conf; empty: none.
 	ConfPath string
+	// ConfRequired makes a missing file an error at the start. Without it, the file counts from when it appears.
+	ConfRequired bool
 	// Secrets is the directory of mounted Secrets; the zero value makes references to Secrets errors.
 	Secrets config.Secrets
 	// Settings hold the operator's bindings and network rules.
@@ -92,7 +94,7 @@ func New(o Options) (*Registries, error) {
 	if o.Log == nil {
 		o.Log = logrus.StandardLogger()
 	}
-	conf, err := openConf(o.ConfPath, o.Log, o.Now)
+	conf, err := openConf(o)
 	if err != nil {
 		return nil, err
 	}
