@@ -8,7 +8,7 @@ import (
 )
 
 // aliasPattern has no ":" and no "=", so that "some/image:>=1.0" is an image with a constraint, and never an alias.
-var aliasPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_./-]*$`)
+var aliasPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_./-]{0,127}$`)
 
 // constraintStart tells the second half of a range that a comma cut in two.
 var constraintStart = regexp.MustCompile(`^([<>=!~^*|]|v?[0-9]+$|v?[0-9]+(\.[0-9xX*]+)+(-[0-9A-Za-z.-]+)?$)`)
@@ -33,7 +33,7 @@ func ParseEntry(s string) (Listed, error) {
 		}
 	case found && !strings.Contains(alias, ":"):
 		return Listed{}, fmt.Errorf("image-list entry %q: %q cannot be an alias: "+
-			"letters, digits, '_', '.', '/' and '-' are, the first one a letter or digit", shorten(s), shorten(alias))
+			"up to 128 letters, digits, '_', '.', '/' and '-' are, the first one a letter or digit", shorten(s), shorten(alias))
 	default: // the "=", if any, is part of the constraint
 		alias, rest = "", s
 	}

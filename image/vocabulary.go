@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"unicode"
-
-	"github.com/agnivade/levenshtein"
 )
 
 // Prefix may stand before every parameter's name, so that annotations of argocd-image-updater can be copied as they are.
@@ -159,8 +157,22 @@ func slip(name, known string) bool {
 	case len(known) < middle:
 		most = 1
 	}
-	if abs(len(name)-len(known)) > most {
+	return within(most, name, known)
+}
+
+// within says whether a becomes b by so many edits at most. It gives up early, which a Levenshtein distance cannot: this runs
+// for every entry of plugin.env and every name.
+func within(edits int, a, b string) bool {
+	for a != "" && b != "" && a[0] == b[0] {
+		a, b = a[1:], b[1:]
+	}
+	switch {
+	case abs(len(a)-len(b)) > edits:
+		return false
+	case a == "" || b == "":
+		return true
+	case edits == 0:
 		return false
 	}
-	return levenshtein.ComputeDistance(name, known) <= most
+	return within(edits-1, a[1:], b[1:]) || within(edits-1, a[1:], b) || within(edits-1, a, b[1:])
 }
