@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/pflag"
+
+	"github.com/tagpin/tagpin/cache"
+	"github.com/tagpin/tagpin/config"
+	"github.com/tagpin/tagpin/image"
+	"github.com/tagpin/tagpin/plugin"
+	"github.com/tagpin/tagpin/registry"
+	"github.com/tagpin/tagpin/resolve"
+)
+
+// The places of the operator's files in the sidecar; the first is also argocd-image-updater's.
+const (
+	defaultRegistriesConf = "/app/config/registries.conf"
+	defaultSecretsDir     = "/app/secrets"
+)
+
+// engineFlags name the operator's files.
+type engineFlags struct {
+	registriesConf, settings, secretsDir string
+	cacheTTL                             time.Duration
+}
+
+func (f *engineFlags) register(flags *pflag.FlagSet) {
+	flags.StringVar(&f.registriesConf, "registries-conf-path", defaultRegistriesConf, "the registries and their credentials")
+	flags.StringVar(&f.settings, "settings", "", "the operator's settings (default "+config.DefaultPath+", where it exists)")
+	flags.StringVar(&f.secretsDir, "secrets-dir", defaultSecretsDir, "mounted Secrets, as <namespace>/<name>/<field>")
+	flags.DurationVar(&f.cacheTTL, "cache-ttl", cache.DefaultTTL, "how long a list of tags is used before the registry is asked again")
+}
+
+// An engine is what every command that decides needs.
+type engine struct {
+	settings   config.Settings
+	registries *registry.Registries
+}
+
+// open reads the operator's files. credentials, which may be empty, goes before those of registries.conf.
+func (f engineFlags) open(flags *pflag.FlagSet, credentials string, log *logrus.Logger) (*engine, error) {
+	settings, err := config.Load(f.settings)
+	if err != nil {
+		return nil, err
+	}
+	registries, err := registry.New(registry.Options{
+		ConfPath:    f.conf(flags),
+		Secrets:     config.OpenSecrets(f.secretsDir),
+		Settings:    settings,
+		Credentials: credentials,
+		CacheTTL:    f.cacheTTL,
+		Log:         log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &engine{settings, registries}, nil
+}
+
+// conf is the path of registries.conf; empty where nobody named one and there is none at the default place.
+func (f engineFlags) conf(flags *pflag.FlagSet) string {
+	if _, err := os.Stat(f.registriesConf); errors.Is(err, os.ErrNotExist) && !flags.Changed("registries-conf-path") {
+		return ""
+	}
+	return f.registriesConf
+}
+
+// Resolve implements plugin.Resolver.
+func (e *engine) Resolve(ctx context.Context, app image.Application, entry image.Entry) (image.Choice, error) {
+	repo, err := e.registries.Repository(app, entry)
+	if err != nil {
+		return image.Choice{Image: entry.Image}, err
+	}
+	choice, err := resolve.Resolve(ctx, repo, entry, time.Now())
+	choice.Stale = repo.Staleness()
+	return choice, err
+}
+
+func (e *engine) generator(log *logrus.Logger) *plugin.Generator {
+	return plugin.NewGenerator(plugin.Settings{
+		Resolver: e,
+		NoMatch:  resolve.NoMatch,
+		Log:      log,
+	})
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tagpin/tagpin/plugin"
+)
+
+// generateFlags choose what is rendered.
+type generateFlags struct {
+	files       engineFlags
+	logs        logFlags
+	app         string
+	application plugin.ApplicationOptions
+}
+
+func newGenerate() *cobra.Command {
+	var f generateFlags
+	cmd := &cobra.Command{
+		Use:   "generate [DIR]",
+		Short: "Print the manifests that Argo CD would get",
+		Long: `Print the manifests that Argo CD would get.
+
+With --app, DIR is the root of a checkout and the application's path lies below it. Without --app, the environment of a stock
+argocd-cmp-server says what to render, and DIR is the application's directory.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: f.run,
+	}
+	flags := cmd.Flags()
+	f.files.register(flags)
+	f.logs.register(flags, "warn")
+	flags.StringVar(&f.app, "app", "", "an Application manifest; - is standard input")
+	flags.StringVar(&f.application.Source, "source", "", "the name of the source, where the Application has several that use tagpin")
+	flags.StringVar(&f.application.Revision, "revision", "", "what ARGOCD_APP_REVISION would say")
+	flags.StringVar(&f.application.KubeVersion, "kube-version", "", "the cluster's version, e.g. 1.33")
+	flags.StringSliceVar(&f.application.APIVersions, "api-versions", nil, "the cluster's API versions, e.g. apps/v1/Deployment")
+	return cmd
+}
+
+func (f *generateFlags) run(cmd *cobra.Command, args []string) error {
+	log, err := f.logs.logger()
+	if err != nil {
+		return err
+	}
+	engine, err := f.files.open(cmd.Flags(), "", log)
+	if err != nil {
+		return err
+	}
+	dir, request, err := f.request(cmd, args)
+	if err != nil {
+		return err
+	}
+	result, err := engine.generator(log).Generate(cmd.Context(), dir, request)
+	if err != nil {
+		return err
+	}
+	_, err = cmd.OutOrStdout().Write(result.Stream)
+	return err
+}
+
+// request says what to render: an Application below DIR, or what Argo CD's environment names at DIR.
+func (f *generateFlags) request(cmd *cobra.Command, args []string) (plugin.Dir, plugin.Request, error) {
+	at, err := filepath.Abs(append(args, ".")[0])
+	if err != nil {
+		return plugin.Dir{}, plugin.Request{}, err
+	}
+	if f.app == "" {
+		request, err := plugin.ParseEnviron(os.Environ())
+		return plugin.FindRoot(at, request.App.Path), request, err
+	}
+	manifest, err := readInput(cmd, f.app)
+	if err != nil {
+		return plugin.Dir{}, plugin.Request{}, err
+	}
+	dir, request, err := plugin.LoadApplication(manifest, at, f.application)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", f.app, err)
+	}
+	return dir, request, err
+}
+
+func readInput(cmd *cobra.Command, path string) ([]byte, error) {
+	if path == "-" {
+		return io.ReadAll(cmd.InOrStdin())
+	}
+	data, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("there is no Application manifest at %s", path)
+	}
+	return data, err
+}
