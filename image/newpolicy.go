@@ -34,7 +34,7 @@ func NewPolicy(spec PolicySpec) (Policy, error) {
 		return Policy{}, fmt.Errorf("update-strategy: %w", err)
 	}
 	if p.Constraint, err = checkConstraint(p.Strategy, spec.Constraint); err != nil {
-		return Policy{}, err
+		return Policy{}, fmt.Errorf("update-strategy: %w", err)
 	}
 	if p.AllowTags, err = ParseAllowTags(cmp.Or(spec.AllowTags, "any")); err != nil {
 		return Policy{}, fmt.Errorf("allow-tags: %w", err)
@@ -87,15 +87,15 @@ func checkConstraint(s Strategy, constraint string) (string, error) {
 	case SemVer:
 		constraint = cmp.Or(constraint, "*")
 		if _, err := semver.NewConstraint(constraint); err != nil {
-			return "", fmt.Errorf("constraint %q is no version range: write one such as ~1.2, ^1 or >=1.0 <2.0 after the image's colon, "+
-				"or set update-strategy: digest to follow this one tag", shorten(constraint))
+			return "", fmt.Errorf("semver needs a version range, and %q is none: write one such as ~1.2, ^1 or >=1.0 <2.0 after the image's colon, "+
+				"or take the strategy digest to follow this one tag", shorten(constraint))
 		}
 	case Digest:
 		if constraint == "" {
-			return "", errors.New("update-strategy digest follows one tag: write it after the image, <image>:<tag>")
+			return "", errors.New("digest follows one tag: write it after the image, <image>:<tag>")
 		}
 		if err := ValidTag(constraint); err != nil {
-			return "", fmt.Errorf("update-strategy digest follows one tag: %w", err)
+			return "", fmt.Errorf("digest follows one tag: %w", err)
 		}
 	}
 	return constraint, nil

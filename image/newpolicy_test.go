@@ -48,8 +48,8 @@ func TestNewPolicyRefuses(t *testing.T) {
 	}{
 		{image.PolicySpec{Strategy: "newest_build"}, `update-strategy: unknown update strategy "newest_build": did you mean "newest-build"?`},
 		{image.PolicySpec{Strategy: "x"}, "known are semver, newest-build, alphabetical, digest, numerical, newest-push, latest, name"},
-		{image.PolicySpec{Constraint: "latest"}, `constraint "latest" is no version range`},
-		{image.PolicySpec{Strategy: "digest"}, "digest follows one tag: write it after the image"},
+		{image.PolicySpec{Constraint: "latest"}, `update-strategy: semver needs a version range, and "latest" is none`},
+		{image.PolicySpec{Strategy: "digest"}, "update-strategy: digest follows one tag: write it after the image"},
 		{image.PolicySpec{Strategy: "digest", Constraint: "~1.2"}, `"~1.2" is not a valid tag`},
 		{image.PolicySpec{AllowTags: "^v1"}, `"^v1" is neither "any" nor "regexp:<expression>": write "regexp:^v1"`},
 		{image.PolicySpec{AllowTags: "regex:^v1"}, `unknown match function "regex"`},
