@@ -47,7 +47,7 @@ func (c *Cache[T]) fly(
 	ch := c.group.DoChan(key, func() (any, error) { return c.run(detached, key, force, load), nil })
 	select {
 	case r := <-ch:
-		return r.Val.(result[T]), nil //nolint:errcheck,forcetypeassert // run returns nothing else
+		return r.Val.(result[T]), nil
 	case <-ctx.Done():
 		return result[T]{}, context.Cause(ctx)
 	}

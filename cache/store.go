@@ -52,7 +52,7 @@ func newMemory[T any](maxItems int) *memory[T] {
 	m.items.OnEvicted(func(_ string, v any) { // at every deletion and sweep
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		m.order.Remove(v.(*list.Element)) //nolint:errcheck,forcetypeassert // set stores nothing else
+		m.order.Remove(v.(*list.Element))
 	})
 	return m
 }
@@ -62,11 +62,11 @@ func (m *memory[T]) get(key string) (entry[T], bool) {
 	if !ok {
 		return entry[T]{}, false
 	}
-	e := v.(*list.Element) //nolint:errcheck,forcetypeassert // set stores nothing else
+	e := v.(*list.Element)
 	m.mu.Lock()
 	m.order.MoveToFront(e) // no effect on one that was evicted meanwhile
 	m.mu.Unlock()
-	return e.Value.(node[T]).entry, true //nolint:errcheck,forcetypeassert // as above
+	return e.Value.(node[T]).entry, true
 }
 
 // set is called by one goroutine at a time.
@@ -81,7 +81,7 @@ func (m *memory[T]) set(key string, e entry[T], keep time.Duration) {
 	m.items.Set(key, at, keep)
 	if replaces {
 		m.mu.Lock()
-		m.order.Remove(old.(*list.Element)) //nolint:errcheck,forcetypeassert // as above
+		m.order.Remove(old.(*list.Element))
 		m.mu.Unlock()
 	}
 	for m.len() > m.max {
@@ -98,7 +98,7 @@ func (m *memory[T]) dropLast() {
 	}
 	m.order.Remove(last)
 	m.mu.Unlock()
-	m.items.Delete(last.Value.(node[T]).key) //nolint:errcheck,forcetypeassert // as above
+	m.items.Delete(last.Value.(node[T]).key)
 }
 
 func (m *memory[T]) delete(key string) { m.items.Delete(key) }
