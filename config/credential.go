@@ -21,7 +21,7 @@ const (
 )
 
 // PullSecretField is the field of a Secret of type kubernetes.io/dockerconfigjson.
-const PullSecretField = ".dockerconfigjson"
+const PullSecretField = ".dockerconfigjson" //nolint:gosec // a name
 
 // A Credential is a parsed reference to a credential. It holds no secret.
 type Credential struct {

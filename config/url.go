@@ -42,6 +42,9 @@ func ParseURL(s string) (URL, error) {
 	if s == "" || len(s) > maxURL || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f }) {
 		return URL{}, fmt.Errorf("not a URL: write 1 to %d characters without spaces and backslashes", maxURL)
 	}
+	if strings.ContainsAny(s, "?#") {
+		return URL{}, errors.New("the URL has a query or a fragment: leave it out")
+	}
 	if m := scpLike.FindStringSubmatch(s); m != nil && !strings.Contains(s, "://") {
 		s = "ssh://" + m[1] + "@" + m[2] + "/" + strings.TrimPrefix(m[3], "/")
 	}
@@ -70,17 +73,13 @@ func (u *URL) setAuthority(parsed *url.URL) error {
 			return errors.New("the URL holds user information: leave it out, credentials come from the reference")
 		}
 	}
-	switch {
-	case defaultPort(u.scheme) == 0:
+	if u.port = defaultPort(u.scheme); u.port == 0 {
 		return errors.New("the URL's scheme is none of https, http, ssh and oci")
-	case parsed.RawQuery != "" || parsed.ForceQuery || parsed.Fragment != "" || strings.Contains(parsed.String(), "#"):
-		return errors.New("the URL has a query or a fragment: leave it out")
 	}
 	u.host = strings.TrimSuffix(strings.ToLower(parsed.Hostname()), ".")
-	if u.host == "" || strings.HasSuffix(u.host, ".") || strings.HasPrefix(u.host, ".") || strings.ContainsAny(u.host, "%@,;!$&'()*+=~\"<>") {
+	if u.host == "" || strings.Contains("."+u.host+".", "..") || strings.ContainsAny(u.host, "%@,;!$&'()*+=~\"<>") {
 		return errors.New("the URL has no valid host name")
 	}
-	u.port = defaultPort(u.scheme)
 	if p := parsed.Port(); p != "" {
 		n, err := strconv.ParseUint(p, 10, 16)
 		if err != nil || n == 0 {
