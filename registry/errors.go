@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/tagpin/tagpin/image"
 )
 
 // An Error says why a registry gave no answer that counts, and what to change. It is shown to everyone who can see the
@@ -57,14 +59,18 @@ func ServeStale(err error) bool {
 	return errors.As(err, &e) && e.Retryable
 }
 
-// explain turns whatever go-containerregistry or the network gave into an *Error. login tells how the question was asked.
+// explain turns whatever go-containerregistry or the network gave into an *Error; what is one already, or a verdict on the
+// tag, stays.
 func (r *Repository) explain(err error, tag string) error {
 	if err == nil {
 		return nil
 	}
 	var known *Error
-	if errors.As(err, &known) {
+	switch {
+	case errors.As(err, &known):
 		return known
+	case errors.Is(err, image.ErrTagGone), errors.Is(err, image.ErrNotImage):
+		return err
 	}
 	e := &Error{Registry: r.host, Repository: r.path, Tag: tag}
 	var answer *transport.Error

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -105,10 +106,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.serveToken(w, r)
 		return
 	}
-	if kind := kindOf(r.URL.Path); (kind == Ping || r.Header.Get("Authorization") != "") && s.interceptPath(kind, w, r.URL.Path) {
+	if kind := kindOf(r.URL.Path); (kind == Ping || r.Header.Get("Authorization") != "") && s.intercept(kind, w, r.URL.Path) {
 		return
 	}
 	proxy := &httputil.ReverseProxy{
+		ErrorLog: log.New(io.Discard, "", 0), // a client that leaves is no news
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.SetURL(&url.URL{Scheme: "http", Host: s.backend})
 			p.Out.Host = p.In.Host
@@ -118,10 +120,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	proxy.ServeHTTP(w, r)
 }
 
-func (s *Server) intercept(k Kind, w http.ResponseWriter) bool { return s.interceptPath(k, w, "") }
-
-// interceptPath counts a request and says whether a fault answered it.
-func (s *Server) interceptPath(k Kind, w http.ResponseWriter, path string) bool {
+// intercept counts a request and says whether a fault answered it.
+func (s *Server) intercept(k Kind, w http.ResponseWriter, path string) bool {
 	f := s.next(k, path)
 	if f == nil {
 		return false

@@ -2,10 +2,10 @@ package acr
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -60,13 +60,29 @@ func (s *Server) PushMany(repo string, count int, first time.Time) {
 func (s *Server) Delete(repo, tag string) {
 	ref, err := name.NewTag(s.backend+"/"+repo+":"+tag, name.Insecure)
 	s.check(err)
-	desc, err := remote.Head(ref, s.login())
+	desc, err := remote.Head(ref, s.direct(repo))
 	s.check(err)
-	s.check(remote.Delete(ref.Context().Digest(desc.Digest.String()), s.login()))
+	s.check(remote.Delete(ref.Context().Digest(desc.Digest.String()), s.direct(repo)))
 }
 
-func (s *Server) login() remote.Option {
-	return remote.WithAuth(&authn.Basic{Username: pusher, Password: pusherPassword})
+// direct goes past the proxy, with a token of our own making.
+func (s *Server) direct(repo string) remote.Option {
+	return remote.WithTransport(pushTransport{s, repo})
+}
+
+type pushTransport struct {
+	s    *Server
+	repo string
+}
+
+func (t pushTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	token, err := t.s.token("pusher", []access{{"repository", t.repo, []string{"pull", "push", "delete"}}})
+	if err != nil {
+		return nil, err
+	}
+	req = req.Clone(req.Context())
+	req.Header.Set("Authorization", "Bearer "+token)
+	return http.DefaultTransport.RoundTrip(req)
 }
 
 func (s *Server) push(repo, tag string, img Image) (string, error) {
@@ -89,7 +105,7 @@ func (s *Server) push(repo, tag string, img Image) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return digest.String(), remote.WriteIndex(ref, idx, s.login())
+		return digest.String(), remote.WriteIndex(ref, idx, s.direct(repo))
 	}
 	one, err := single(img, img.Platforms[0])
 	if err != nil {
@@ -102,7 +118,7 @@ func (s *Server) push(repo, tag string, img Image) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return digest.String(), remote.Write(ref, one, s.login())
+	return digest.String(), remote.Write(ref, one, s.direct(repo))
 }
 
 func single(img Image, platform string) (v1.Image, error) {

@@ -20,10 +20,8 @@ import (
 const (
 	service = "registry.aliyuncs.com:cn-hangzhou:26842"
 	issuer  = "dockerauth.aliyuncs.com"
-	// pusher is the login of Push; its requests are not counted.
-	pusher         = "pusher"
-	pusherPassword = "pusher-password"
-	tokenLife      = 10 * time.Minute
+	// tokenLife is what tokens of ACR have been seen to last.
+	tokenLife = 10 * time.Minute
 )
 
 // A signer makes the tokens that docker-registry trusts by the certificate in its rootcertbundle.
@@ -83,29 +81,23 @@ type access struct {
 
 // serveToken answers as dockerauth.<region>.aliyuncs.com does.
 func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
-	user, password, login := r.BasicAuth()
-	if user != pusher && s.intercept(Token, w) {
+	if s.intercept(Token, w, "") {
 		return
 	}
+	user, password, login := r.BasicAuth()
 	s.mu.Lock()
 	known, exists := s.opts.Users[user]
 	s.mu.Unlock()
-	push := user == pusher && password == pusherPassword
 	switch {
 	case r.URL.Query().Get("scope") == "":
 		http.Error(w, `{"error":"bad request"}`, http.StatusBadRequest)
 		return
-	case !login && s.opts.Public, push, login && exists && password == known:
+	case !login && s.opts.Public, login && exists && password == known:
 	default:
 		refuse(w, http.StatusUnauthorized, "UNAUTHORIZED")
 		return
 	}
-	now := time.Now()
-	token, err := s.signer.sign(map[string]any{
-		"iss": issuer, "aud": service, "sub": user, "jti": rand.Text(),
-		"iat": now.Unix(), "nbf": now.Add(-5 * time.Minute).Unix(), "exp": now.Add(tokenLife).Unix(),
-		"access": granted(r.URL.Query()["scope"], push),
-	})
+	token, err := s.token(user, granted(r.URL.Query()["scope"]))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -116,19 +108,21 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// granted gives what is asked for: pull to everybody who has a token, everything to Push.
-func granted(scopes []string, push bool) []access {
+func (s *Server) token(user string, rights []access) (string, error) {
+	now := time.Now()
+	return s.signer.sign(map[string]any{
+		"iss": issuer, "aud": service, "sub": user, "jti": rand.Text(), "access": rights,
+		"iat": now.Unix(), "nbf": now.Add(-5 * time.Minute).Unix(), "exp": now.Add(tokenLife).Unix(),
+	})
+}
+
+// granted lets everybody who has a token pull, whatever is asked for.
+func granted(scopes []string) []access {
 	var out []access
 	for _, scope := range scopes {
-		part := strings.SplitN(scope, ":", 3)
-		if len(part) != 3 {
-			continue
+		if part := strings.SplitN(scope, ":", 3); len(part) == 3 {
+			out = append(out, access{part[0], part[1], []string{"pull"}})
 		}
-		actions := []string{"pull"}
-		if push {
-			actions = []string{"pull", "push", "delete"}
-		}
-		out = append(out, access{part[0], part[1], actions})
 	}
 	return out
 }
