@@ -91,4 +91,6 @@ type Pin struct {
 	Image  string `json:"image"            yaml:"image"`
 	Tag    string `json:"tag,omitempty"    yaml:"tag,omitempty"`
 	Digest string `json:"digest,omitempty" yaml:"digest,omitempty"`
+	// Hold is set by a person: this pin is not updated.
+	Hold bool `json:"hold,omitempty" yaml:"hold,omitempty"`
 }
