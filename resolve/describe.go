@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,7 +115,7 @@ func (r *resolution) objection(c *candidate) (stage, string) {
 	}
 	for _, want := range r.policy.Platforms {
 		if !offers(c.tag.Platforms, want) {
-			return otherPlatform, "without platform " + platform(want) + ": has " + platforms(c.tag.Platforms)
+			return otherPlatform, "without platform " + want.String() + ": has " + cmp.Or(few(c.tag.Platforms, image.Platform.String), "none")
 		}
 	}
 	return tooYoung, r.youth(c.tag)
@@ -159,44 +160,7 @@ func short(d time.Duration) string {
 	return s
 }
 
-// offers says whether an image that has these platforms runs on the wanted one. Without a variant, any will do.
+// offers says whether one of an image's platforms will do.
 func offers(have []image.Platform, want image.Platform) bool {
-	return slices.ContainsFunc(have, func(p image.Platform) bool {
-		return p.OS == want.OS && p.Architecture == want.Architecture && (want.Variant == "" || variant(p) == variant(want))
-	})
-}
-
-// variant fills in the one that is meant where an image names none: v8 of arm64, v7 of arm (containerd's rule).
-func variant(p image.Platform) string {
-	switch {
-	case p.Variant != "":
-		return p.Variant
-	case p.Architecture == "arm64":
-		return "v8"
-	case p.Architecture == "arm":
-		return "v7"
-	}
-	return ""
-}
-
-func platform(p image.Platform) string {
-	s := p.OS + "/" + p.Architecture
-	if p.Variant != "" {
-		s += "/" + p.Variant
-	}
-	return s
-}
-
-func platforms(ps []image.Platform) string {
-	if len(ps) == 0 {
-		return "none"
-	}
-	var b strings.Builder
-	for i, p := range ps {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(platform(p))
-	}
-	return b.String()
+	return slices.ContainsFunc(have, want.Matches)
 }

@@ -40,7 +40,7 @@ func (r *resolution) filter(tags []string) ([]*candidate, error) {
 
 // screen gives what is compared of a tag, or the filter that drops it and why.
 func (r *resolution) screen(tag string) (key string, at stage, why string) {
-	if !validTag(tag) {
+	if image.ValidTag(tag) != nil {
 		return "", malformed, "not a valid tag"
 	}
 	groups, allowed := r.groups(tag)
@@ -76,21 +76,4 @@ func (r *resolution) groups(tag string) (groups []int, allowed bool) {
 // extracts says whether a strategy compares what extract-tags gives; the others don't compare names.
 func extracts(s image.Strategy) bool {
 	return s == image.SemVer || s == image.Numerical || s == image.Alphabetical
-}
-
-// validTag holds the grammar of the OCI distribution specification: [a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}.
-func validTag(s string) bool {
-	if s == "" || len(s) > 128 || s[0] == '.' || s[0] == '-' {
-		return false
-	}
-	for i := range len(s) {
-		if !tagByte(s[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func tagByte(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-'
 }

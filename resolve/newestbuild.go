@@ -3,7 +3,6 @@ package resolve
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tagpin/tagpin/image"
@@ -27,19 +26,15 @@ func (newestBuild) rank(candidates []*candidate) ([]*candidate, rejections, erro
 		return candidates, nil, nil // nothing to compare
 	}
 	slices.SortStableFunc(candidates, newerFirst)
-	n := slices.IndexFunc(candidates, func(c *candidate) bool { return !dated(c.tag) })
-	if n < 0 {
-		n = len(candidates)
-	}
-	ranked, undated := candidates[:n], candidates[n:]
-	if n == 0 {
+	ranked, undated := split(candidates, func(c *candidate) bool { return dated(c.tag) })
+	if len(ranked) == 0 {
 		if sameImage(undated) {
 			return undated, nil, nil
 		}
 		return nil, nil, fmt.Errorf("none of the images carries a real build date (%s): %s", names(undated), insteadOfDates)
 	}
 	newest := ranked[0].tag.Created
-	top := ranked[:slices.IndexFunc(append(ranked[:n:n], &candidate{}), func(c *candidate) bool { return !c.tag.Created.Equal(newest) })]
+	top, _ := split(ranked, func(c *candidate) bool { return c.tag.Created.Equal(newest) })
 	if !sameImage(top) {
 		return nil, nil, fmt.Errorf("different images were built at %s, the newest date (%s): %s",
 			newest.UTC().Format(time.RFC3339), names(top), insteadOfDates)
@@ -55,6 +50,15 @@ func (newestBuild) rank(candidates []*candidate) ([]*candidate, rejections, erro
 	return ranked, dropped, nil
 }
 
+// split cuts behind the last of the leading candidates for which a condition holds.
+func split(cs []*candidate, holds func(*candidate) bool) (head, tail []*candidate) {
+	n := slices.IndexFunc(cs, func(c *candidate) bool { return !holds(c) })
+	if n < 0 {
+		n = len(cs)
+	}
+	return cs[:n], cs[n:]
+}
+
 // sameImage says whether it doesn't matter which one is chosen.
 func sameImage(cs []*candidate) bool {
 	for _, c := range cs[1:] {
@@ -65,18 +69,6 @@ func sameImage(cs []*candidate) bool {
 	return true
 }
 
-// names lists a few tags for an error.
 func names(cs []*candidate) string {
-	const few = 5
-	var b strings.Builder
-	for i, c := range cs[:min(few, len(cs))] {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(c.name)
-	}
-	if len(cs) > few {
-		fmt.Fprintf(&b, " and %d more", len(cs)-few)
-	}
-	return b.String()
+	return few(cs, func(c *candidate) string { return c.name })
 }

@@ -58,14 +58,14 @@ func NoMatch(c image.Choice) error {
 		asked += ", constraint " + c.Constraint
 	}
 	if len(c.Rejected) == 0 {
-		return fmt.Errorf("no tag of %s qualifies (%s): the repository has no tags; push one, or correct the image's name", name(c.Image), asked)
+		return fmt.Errorf("no tag of %s qualifies (%s): the repository has no tags; push one, or correct the image's name", c.Image.Name(), asked)
 	}
 	noun := "tags"
 	if len(c.Rejected) == 1 {
 		noun = "tag"
 	}
 	return fmt.Errorf("no tag of %s qualifies (%s): %d %s: %s; nearest: %s; push a tag that qualifies, or loosen what dropped these",
-		name(c.Image), asked, len(c.Rejected), noun, counts(c.Rejected), nearest(c.Rejected))
+		c.Image.Name(), asked, len(c.Rejected), noun, counts(c.Rejected), nearest(c.Rejected))
 }
 
 // counts gives the most frequent reasons.
@@ -94,10 +94,19 @@ func counts(rejected []image.Rejection) string {
 }
 
 func nearest(rejected []image.Rejection) string {
-	const few = 3
-	var parts []string
-	for _, r := range rejected[:min(few, len(rejected))] {
-		parts = append(parts, r.Tag+" ("+r.Reason+")")
+	const closest = 3
+	return few(rejected[:min(closest, len(rejected))], func(r image.Rejection) string { return r.Tag + " (" + r.Reason + ")" })
+}
+
+// few lists the first of what may be very many.
+func few[T any](list []T, text func(T) string) string {
+	const most = 5
+	parts := make([]string, 0, most+1)
+	for _, x := range list[:min(most, len(list))] {
+		parts = append(parts, text(x))
+	}
+	if len(list) > most {
+		parts = append(parts, fmt.Sprintf("%d more", len(list)-most))
 	}
 	return strings.Join(parts, ", ")
 }
