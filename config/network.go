@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/netip"
 	"regexp"
-	"strings"
 )
 
 // Network says what may be dialled.
@@ -23,7 +22,7 @@ var hostName = regexp.MustCompile(`^[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?(\.[a-z0-9_]
 
 // UnmarshalText takes a host name without a port, an address or a CIDR.
 func (a *Allowed) UnmarshalText(text []byte) error {
-	s := strings.TrimSuffix(strings.ToLower(string(text)), ".")
+	s := lowerHost(string(text))
 	if p, err := netip.ParsePrefix(s); err == nil {
 		if p != p.Masked() {
 			return errors.New("the network " + p.String() + " has bits behind its length: write " + p.Masked().String())
@@ -45,7 +44,7 @@ func (a *Allowed) UnmarshalText(text []byte) error {
 // MayDial says whether the operator named host, or the network of addr, so that a connection is allowed although addr is
 // private: by network.allow, or by being the host of a binding. Public addresses need no such permission.
 func (s Settings) MayDial(host string, addr netip.Addr) bool {
-	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	host = lowerHost(host)
 	for _, a := range s.Network.Allow {
 		if (a.Host != "" && a.Host == host) || (a.Prefix.IsValid() && a.Prefix.Contains(addr.Unmap())) {
 			return true

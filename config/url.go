@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // A URL is a URL in the form in which two can be compared: scheme, user, host, port and path segments, each canonical.
@@ -39,11 +40,8 @@ func defaultPort(scheme string) int {
 // user information except SSH's user name, a query or fragment, empty, "." and ".." segments, backslashes, and encoded
 // slashes, dots-only segments or percent signs. An error never repeats the URL, which may hold a password.
 func ParseURL(s string) (URL, error) {
-	if s == "" || len(s) > maxURL || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f }) {
-		return URL{}, fmt.Errorf("not a URL: write 1 to %d characters without spaces and backslashes", maxURL)
-	}
-	if strings.ContainsAny(s, "?#") {
-		return URL{}, errors.New("the URL has a query or a fragment: leave it out")
+	if err := checkURLText(s); err != nil {
+		return URL{}, err
 	}
 	if m := scpLike.FindStringSubmatch(s); m != nil && !strings.Contains(s, "://") {
 		s = "ssh://" + m[1] + "@" + m[2] + "/" + strings.TrimPrefix(m[3], "/")
@@ -62,7 +60,36 @@ func ParseURL(s string) (URL, error) {
 	if err := u.setAuthority(parsed); err != nil {
 		return URL{}, err
 	}
-	return u, u.setPath(parsed)
+	if err := u.setPath(parsed); err != nil {
+		return URL{}, err
+	}
+	if len(u.String()) > maxURL {
+		return URL{}, fmt.Errorf("the URL is longer than %d characters when encoded", maxURL)
+	}
+	return u, nil
+}
+
+func checkURLText(s string) error {
+	ambiguous := func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f }
+	switch {
+	case s == "" || len(s) > maxURL || !utf8.ValidString(s) || strings.ContainsFunc(s, ambiguous):
+		return fmt.Errorf("not a URL: write 1 to %d characters without spaces and backslashes", maxURL)
+	case strings.ContainsAny(s, "?#"):
+		return errors.New("the URL has a query or a fragment: leave it out")
+	}
+	return nil
+}
+
+// lowerHost is the form in which host names are compared. Only ASCII letters change: Unicode's rules would make the Kelvin
+// sign a k, and so another host the same. A name that is not ASCII is left as it is.
+func lowerHost(host string) string {
+	lower := strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + ('a' - 'A')
+		}
+		return r
+	}, host)
+	return strings.TrimSuffix(lower, ".")
 }
 
 func (u *URL) setAuthority(parsed *url.URL) error {
@@ -76,8 +103,8 @@ func (u *URL) setAuthority(parsed *url.URL) error {
 	if u.port = defaultPort(u.scheme); u.port == 0 {
 		return errors.New("the URL's scheme is none of https, http, ssh and oci")
 	}
-	u.host = strings.TrimSuffix(strings.ToLower(parsed.Hostname()), ".")
-	if u.host == "" || strings.Contains("."+u.host+".", "..") || strings.ContainsAny(u.host, "%@,;!$&'()*+=~\"<>") {
+	u.host = lowerHost(parsed.Hostname())
+	if u.host == "" || !utf8.ValidString(parsed.Host) || strings.Contains("."+u.host+".", "..") || strings.ContainsAny(u.host, "%@,;!$&'()*+=~\"<>") {
 		return errors.New("the URL has no valid host name")
 	}
 	if p := parsed.Port(); p != "" {
@@ -101,8 +128,8 @@ func (u *URL) setPath(parsed *url.URL) error {
 	for _, segment := range strings.Split(p, "/") {
 		plain, err := url.PathUnescape(segment)
 		switch {
-		case err != nil || strings.ContainsAny(plain, `/\%`) || strings.ContainsFunc(plain, notPrintable):
-			return errors.New("the URL's path has an encoded slash, backslash, percent sign or control character")
+		case err != nil || !utf8.ValidString(plain) || strings.ContainsAny(plain, `/\%;`) || strings.ContainsFunc(plain, notPrintable):
+			return errors.New("the URL's path has an encoded slash, a backslash, percent sign, semicolon or control character")
 		case plain == "" || plain == "." || plain == "..":
 			return errors.New(`the URL's path has an empty, "." or ".." segment`)
 		case strings.Contains(strings.ToLower(segment), "%2e"):
@@ -131,14 +158,14 @@ func (u URL) String() string {
 	if u.port != defaultPort(u.scheme) {
 		host += ":" + strconv.Itoa(u.port)
 	}
-	out := url.URL{Scheme: u.scheme, Host: host}
 	if u.user != "" {
-		out.User = url.User(u.user)
+		host = u.user + "@" + host
 	}
-	if len(u.segments) > 0 {
-		out.Path = "/" + strings.Join(u.segments, "/")
+	p := url.URL{Path: strings.Join(u.segments, "/")}
+	if p.Path != "" {
+		p.Path = "/" + p.Path
 	}
-	return out.String()
+	return u.scheme + "://" + host + p.EscapedPath()
 }
 
 // UnmarshalText is ParseURL.
