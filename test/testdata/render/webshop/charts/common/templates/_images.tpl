@@ -1,0 +1,3 @@
+{{- define "common.image" -}}
+{{ .registry }}/{{ .repository }}:{{ .tag }}
+{{- end }}
