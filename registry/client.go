@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -35,9 +34,12 @@ func newClient(e Endpoint, rt http.RoundTripper, path string, l *login) (*client
 	if e.API.Scheme == "http" {
 		opts = append(opts, name.Insecure)
 	}
+	if !pathRE.MatchString(path) || len(path) > 255 {
+		return nil, errors.New("no repository can have this name")
+	}
 	repo, err := name.NewRepository(e.API.Host+"/"+path, opts...)
 	if err != nil {
-		return nil, fmt.Errorf("%q is no repository name", path)
+		return nil, errors.New("no repository can have this name")
 	}
 	auth := authn.Anonymous
 	if !l.anonymous() {

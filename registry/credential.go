@@ -46,18 +46,18 @@ func parseLogin(ref config.Credential, text string) (*login, error) {
 }
 
 // resolveLogin reads the credential that applies to the repository now.
-func (r *Repository) resolveLogin() (*login, error) {
+func (r *Repository) resolveLogin(ctx context.Context) (*login, error) {
 	switch {
 	case r.entry.PullSecret != "":
 		ref, err := r.boundSecret()
 		if err != nil {
 			return nil, err
 		}
-		return r.read(ref)
+		return r.read(ctx, ref)
 	case r.r.override != nil && r.r.override.applies(r.host):
-		return r.read(r.r.override.credential)
+		return r.read(ctx, r.r.override.credential)
 	case r.ep.Credentials != nil:
-		return r.read(*r.ep.Credentials)
+		return r.read(ctx, *r.ep.Credentials)
 	}
 	return nil, nil //nolint:nilnil // nil is anonymous
 }
@@ -83,7 +83,7 @@ func (r *Repository) boundSecret() (config.Credential, error) {
 	return ref, err
 }
 
-func (r *Repository) read(ref config.Credential) (*login, error) {
+func (r *Repository) read(ctx context.Context, ref config.Credential) (*login, error) {
 	switch ref.Kind {
 	case config.Secret:
 		if ref.Field == "" {
@@ -101,7 +101,7 @@ func (r *Repository) read(ref config.Credential) (*login, error) {
 		}
 		return fromDockerConfig(ref, []byte(text), r.hostNames(), r.path)
 	case config.Env, config.Ext:
-		return r.r.logins.get(ref, r.ep.CredsExpire)
+		return r.r.logins.get(ctx, ref, r.ep.CredsExpire)
 	}
 	return nil, fmt.Errorf("%s: unknown kind of credential", ref)
 }
@@ -134,7 +134,7 @@ func newLoginCache(now func() time.Time) *loginCache {
 }
 
 // get returns the kept login, or a new one when it is older than expire (0: never).
-func (c *loginCache) get(ref config.Credential, expire time.Duration) (*login, error) {
+func (c *loginCache) get(ctx context.Context, ref config.Credential, expire time.Duration) (*login, error) {
 	c.mu.Lock()
 	kept := c.by[ref]
 	if kept == nil {
@@ -147,7 +147,7 @@ func (c *loginCache) get(ref config.Credential, expire time.Duration) (*login, e
 	if kept.login != nil && (expire == 0 || c.now().Sub(kept.at) < expire) {
 		return kept.login, nil
 	}
-	text, err := produce(ref)
+	text, err := produce(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +173,7 @@ func (c *loginCache) forget(l *login) {
 	}
 }
 
-func produce(ref config.Credential) (string, error) {
+func produce(ctx context.Context, ref config.Credential) (string, error) {
 	if ref.Kind == config.Env {
 		text, ok := os.LookupEnv(ref.Var)
 		if !ok {
@@ -181,7 +181,7 @@ func produce(ref config.Credential) (string, error) {
 		}
 		return text, nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), extTimeout)
+	ctx, cancel := context.WithTimeout(ctx, extTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, ref.Path) //nolint:gosec // named by the operator, absolute, without arguments
 	cmd.Env = []string{}

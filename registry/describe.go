@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -52,13 +53,14 @@ func (r *Repository) Describe(ctx context.Context, tag string, platforms []image
 	if !tagRE.MatchString(tag) {
 		return image.Tag{}, r.badTag(tag)
 	}
-	top, _, err := r.r.tagged.GetOrLoad(ctx, r.key(tag), func(ctx context.Context) (tagged, error) {
+	top, info, err := r.r.tagged.GetOrLoad(ctx, r.key(tag), func(ctx context.Context) (tagged, error) {
 		t, err := ask(ctx, r, tag, func(ctx context.Context, c *client) (tagged, error) { return readManifest(ctx, c, tag) })
 		return t, r.orGone(ctx, tag, err)
 	})
 	if err != nil {
 		return image.Tag{}, r.explain(err, tag)
 	}
+	r.note(info)
 	out := image.Tag{Name: tag, Digest: top.digest, FirstSeen: r.r.seen.first(r.place(), tag)}
 	switch {
 	case top.content.other != "":
@@ -178,6 +180,7 @@ type manifestJSON struct {
 	SchemaVersion int               `json:"schemaVersion"`
 	MediaType     types.MediaType   `json:"mediaType"`
 	Config        *v1.Descriptor    `json:"config"`
+	Layers        []v1.Descriptor   `json:"layers"`
 	Manifests     []v1.Descriptor   `json:"manifests"`
 	Annotations   map[string]string `json:"annotations"`
 }
@@ -192,10 +195,7 @@ func parseManifest(mt types.MediaType, raw []byte) (content, error) {
 	if !mt.IsImage() && !mt.IsIndex() && !mt.IsSchema1() && m.MediaType != "" {
 		mt = m.MediaType
 	}
-	created, err := time.Parse(time.RFC3339, m.Annotations[createdAnnotation])
-	if err != nil {
-		created = time.Time{}
-	}
+	created := parseDate(m.Annotations[createdAnnotation])
 	switch {
 	case mt.IsSchema1() || m.SchemaVersion == 1:
 		return content{other: "Docker's schema 1, which is not supported: push it again with a current tool"}, nil
@@ -205,8 +205,25 @@ func parseManifest(mt types.MediaType, raw []byte) (content, error) {
 		return content{other: "an artifact"}, nil
 	case !isImageConfig(m.Config.MediaType):
 		return content{other: artifactName(m.Config.MediaType)}, nil
+	case len(m.Layers) > 0 && !slices.ContainsFunc(m.Layers, isImageLayer):
+		return content{other: "a signature or another artifact"}, nil // cosign gives these an image's config
 	}
 	return content{config: m.Config.Digest, created: created}, nil
+}
+
+// parseDate reads RFC 3339. What is none is no date.
+func parseDate(s string) time.Time {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}
+
+// isImageLayer goes by the family: there are more layer types (nydus, encrypted) than a list could hold.
+func isImageLayer(d v1.Descriptor) bool {
+	return strings.HasPrefix(string(d.MediaType), "application/vnd.oci.image.layer.") ||
+		strings.HasPrefix(string(d.MediaType), "application/vnd.docker.image.rootfs.")
 }
 
 // artifactName tells what something is instead of an image. An unknown media type is not repeated: it is the pusher's text.
@@ -240,17 +257,15 @@ func imagesOf(list []v1.Descriptor) []child {
 // parseConfig reads date and platform of an image's config.
 func parseConfig(raw []byte) (content, error) {
 	var c struct {
-		Created      *time.Time `json:"created"`
-		OS           string     `json:"os"`
-		Architecture string     `json:"architecture"`
-		Variant      string     `json:"variant"`
+		Created      string `json:"created"`
+		OS           string `json:"os"`
+		Architecture string `json:"architecture"`
+		Variant      string `json:"variant"`
 	}
 	if err := json.Unmarshal(raw, &c); err != nil {
 		return content{}, errUnreadable
 	}
 	out := content{platform: image.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant}}
-	if c.Created != nil {
-		out.created = *c.Created
-	}
+	out.created = parseDate(c.Created)
 	return out, nil
 }

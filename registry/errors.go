@@ -165,7 +165,7 @@ func (r *Repository) aboutFailure(err error) (problem string, retryable bool) {
 		errors.As(err, &op):
 		return "the connection broke", true
 	case errors.As(err, &plain): // last: go-containerregistry tries the other scheme, too, for local names
-		return "plain http needs an entry in registries.conf with an http:// api_url and insecure: true", false
+		return "plain http is only used with a host whose entry in registries.conf has an http:// api_url and insecure: true", false
 	}
 	return "the answer cannot be understood: check that api_url names a container registry", false
 }

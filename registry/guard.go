@@ -16,8 +16,11 @@ const dialTimeout = 10 * time.Second
 // A guard dials for one registry and refuses addresses that are none of a registry's business. It looks at each address
 // after name resolution, right before the connection is made, so that neither DNS nor a redirect gets around it.
 type guard struct {
-	// named says whether the operator named this host (lower case, without port) or the network of its address.
-	named func(host string, addr netip.Addr) bool
+	// own is the registry's host name if the operator named it, else empty. All its ports may be dialled: a token server
+	// often shares the name and not the port.
+	own string
+	// named says whether the operator named this host and port, or the host or network for any port.
+	named func(host, port string, addr netip.Addr) bool
 	// acr is true when the registry itself is ACR's by name: then its token servers and buckets may have private addresses.
 	acr bool
 }
@@ -30,7 +33,7 @@ func (e *blockedError) Error() string {
 }
 
 func (g guard) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	host, _, err := net.SplitHostPort(addr)
+	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +44,7 @@ func (g guard) dial(ctx context.Context, network, addr string) (net.Conn, error)
 		if err != nil {
 			return &blockedError{host, "an unreadable"}
 		}
-		if kind := g.refused(host, ap.Addr()); kind != "" {
+		if kind := g.refused(host, port, ap.Addr()); kind != "" {
 			return &blockedError{host, kind}
 		}
 		return nil
@@ -50,12 +53,12 @@ func (g guard) dial(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 // refused is the kind of address, with its article, if it may not be dialled for host.
-func (g guard) refused(host string, addr netip.Addr) string {
+func (g guard) refused(host, port string, addr netip.Addr) string {
 	a := plain(addr)
 	switch {
 	case isMetadata(a):
 		return "a cloud metadata" // nobody's registry, whatever is named
-	case g.named(host, a):
+	case host == g.own, g.named(host, port, a):
 		return ""
 	}
 	kind := addressKind(a)
@@ -66,12 +69,12 @@ func (g guard) refused(host string, addr netip.Addr) string {
 }
 
 // checkLiteral judges a host that is an address itself, for requests that a proxy will carry.
-func (g guard) checkLiteral(host string) error {
+func (g guard) checkLiteral(host, port string) error {
 	a, err := netip.ParseAddr(host)
 	if err != nil {
 		return nil //nolint:nilerr // a name: the proxy resolves it
 	}
-	if kind := g.refused(host, a); kind != "" {
+	if kind := g.refused(host, port, a); kind != "" {
 		return &blockedError{host, kind}
 	}
 	return nil

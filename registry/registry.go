@@ -10,6 +10,7 @@
 package registry
 
 import (
+	"context"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -105,12 +106,14 @@ func New(o Options) (*Registries, error) {
 	stale := cache.Options{
 		TTL: o.CacheTTL, ErrorTTL: cache.DefaultErrorTTL, StaleFor: cache.DefaultStaleFor, ServeStale: ServeStale, Now: o.Now,
 	}
+	memory := stale
+	memory.TTL, memory.MaxItems = tagMemory, maxTagged
 	return &Registries{
 		opts: o, conf: conf, override: over,
 		tags:    cache.New[[]string](stale),
 		digests: cache.New[string](stale),
-		tagged:  cache.New[tagged](cache.Options{TTL: tagMemory, MaxItems: maxTagged, Now: o.Now}),
-		content: cache.New[content](cache.Options{MaxItems: maxContent, Now: o.Now}),
+		tagged:  cache.New[tagged](memory),
+		content: cache.New[content](cache.Options{ErrorTTL: cache.DefaultErrorTTL, MaxItems: maxContent, Now: o.Now}),
 		seen:    newSightings(),
 		logins:  newLoginCache(o.Now),
 		hosts:   map[string]*host{},
@@ -123,7 +126,7 @@ func New(o Options) (*Registries, error) {
 func (r *Registries) Repository(app image.Application, e image.Entry) (*Repository, error) {
 	ep, path := r.conf.current().find(e.Image)
 	repo := &Repository{r: r, ep: ep, app: app, entry: e, host: registryName(e.Image), path: path}
-	l, err := repo.resolveLogin()
+	l, err := repo.resolveLogin(context.Background()) // bounded by extTimeout
 	if err != nil {
 		return nil, repo.problem(err)
 	}
@@ -155,6 +158,9 @@ func (r *Registries) hostOf(e *Endpoint) (*host, error) {
 		return h, nil
 	}
 	g := guard{named: r.named, acr: isACR(e.API.Hostname())}
+	if e.Named {
+		g.own = e.API.Hostname()
+	}
 	rt, err := newTransport(*e, g, r.count)
 	if err != nil {
 		return nil, err
@@ -182,10 +188,9 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// named says whether the operator named a host: as an api_url of registries.conf, or in tagpin.yaml. Ports don't count:
-// the token server of a private registry usually shares its name and not its port.
-func (r *Registries) named(hostname string, addr netip.Addr) bool {
+// named says whether the operator named a host: with its port as an api_url of registries.conf, or in tagpin.yaml.
+func (r *Registries) named(host, port string, addr netip.Addr) bool {
 	return slices.ContainsFunc(r.conf.current().entries, func(e Endpoint) bool {
-		return e.API.Hostname() == hostname
-	}) || r.opts.Settings.MayDial(hostname, addr)
+		return e.API.Hostname() == host && portOf(e.API) == port
+	}) || r.opts.Settings.MayDial(host, addr)
 }

@@ -142,7 +142,7 @@ func ask[T any](ctx context.Context, r *Repository, tag string, question func(co
 	}
 	v, err := question(ctx, c)
 	var answer *transport.Error
-	if errors.As(err, &answer) && answer.StatusCode == http.StatusUnauthorized && r.relogin() {
+	if errors.As(err, &answer) && answer.StatusCode == http.StatusUnauthorized && r.relogin(ctx) {
 		if c, err = r.client(); err != nil {
 			return *new(T), r.problem(err)
 		}
@@ -152,10 +152,10 @@ func ask[T any](ctx context.Context, r *Repository, tag string, question func(co
 }
 
 // relogin reads the credential again and says whether it is another one.
-func (r *Repository) relogin() bool {
+func (r *Repository) relogin(ctx context.Context) bool {
 	old := r.cred.Load()
 	r.r.logins.forget(old)
-	l, err := r.resolveLogin()
+	l, err := r.resolveLogin(ctx)
 	if err != nil || l.fingerprint() == old.fingerprint() {
 		return false
 	}

@@ -19,6 +19,14 @@ type sighting struct {
 	tags map[string]time.Time // zero: there from the beginning
 }
 
+// since is when tag was first seen: now, if it is new.
+func (s *sighting) since(tag string, now time.Time) time.Time {
+	if first, known := s.tags[tag]; known {
+		return first
+	}
+	return now
+}
+
 func newSightings() *sightings { return &sightings{repos: map[string]*sighting{}} }
 
 // observe takes note of a fresh list. Tags that are gone are forgotten.
@@ -28,16 +36,11 @@ func (s *sightings) observe(repo string, tags []string, now time.Time) {
 	old := s.repos[repo]
 	next := &sighting{at: now, tags: make(map[string]time.Time, len(tags))}
 	for _, t := range tags {
-		switch {
-		case old == nil:
-			next.tags[t] = time.Time{}
-		default:
-			first, known := old.tags[t]
-			if !known {
-				first = now
-			}
-			next.tags[t] = first
+		first := time.Time{}
+		if old != nil {
+			first = old.since(t, now)
 		}
+		next.tags[t] = first
 	}
 	if old == nil && len(s.repos) >= maxSeen {
 		s.dropOldest()

@@ -106,6 +106,16 @@ func certPool(pem []byte) (*x509.CertPool, error) {
 	return pool, nil
 }
 
+func portOf(u *url.URL) string {
+	switch {
+	case u.Port() != "":
+		return u.Port()
+	case u.Scheme == "http":
+		return "80"
+	}
+	return "443"
+}
+
 // proxy is the environment's. The proxy then resolves the names, so the guard can only judge addresses that stand in the
 // request itself; what a proxy may reach is for its own rules.
 func proxy(g guard) func(*http.Request) (*url.URL, error) {
@@ -114,7 +124,7 @@ func proxy(g guard) func(*http.Request) (*url.URL, error) {
 		if err != nil || u == nil {
 			return nil, err
 		}
-		return u, g.checkLiteral(req.URL.Hostname())
+		return u, g.checkLiteral(req.URL.Hostname(), portOf(req.URL))
 	}
 }
 
