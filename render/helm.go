@@ -83,11 +83,7 @@ func renderValues(c *chart.Chart, vals map[string]any, r *Request) (chartutil.Va
 		}
 	}
 	opts := chartutil.ReleaseOptions{Name: name, Namespace: releaseNamespace(r), Revision: 1, IsInstall: true}
-	top, err := chartutil.ToRenderValuesWithSchemaValidation(c, vals, opts, caps, r.Helm.SkipSchemaValidation)
-	if err != nil {
-		return nil, fmt.Errorf("preparing values: %w", err)
-	}
-	return top, nil
+	return chartutil.ToRenderValuesWithSchemaValidation(c, vals, opts, caps, r.Helm.SkipSchemaValidation)
 }
 
 func releaseName(r *Request) string {

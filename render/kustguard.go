@@ -63,6 +63,11 @@ func (k *kustFS) localOnly(dir string, kust *types.Kustomization) error {
 			}
 		}
 	}
+	for _, entry := range slices.Concat(kust.Resources, kust.Components) {
+		if _, err := join(dir, entry); err != nil {
+			return fmt.Errorf("%q %w", entry, err)
+		}
+	}
 	for field, entries := range map[string][]string{
 		"generators": kust.Generators, "transformers": kust.Transformers, "validators": kust.Validators,
 	} {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 
 	"sigs.k8s.io/kustomize/api/krusty"
@@ -63,5 +64,11 @@ func kustomizeError(err error) error {
 		return errors.New("the kustomization inflates Helm charts (helmCharts), which is not supported: " +
 			"render the chart as an application of its own, or commit its output as a resource")
 	}
+	if m := missing.FindStringSubmatch(text); m != nil {
+		text = fmt.Sprintf("accumulating resources from %q: %s", m[1], m[2])
+	}
 	return fmt.Errorf("kustomize: %s", text)
 }
+
+// missing is how kustomize says that a resource is neither a file nor a directory: twice, in quotes of quotes.
+var missing = regexp.MustCompile(`accumulating resources from '([^']*)': ([^']*)': must build at directory`)

@@ -78,7 +78,7 @@ func valueFile(t *tree, dir, field string, ref reference) ([]byte, error) {
 	case errors.Is(err, fs.ErrNotExist) && strings.ContainsAny(ref.path, "*?["):
 		return nil, fmt.Errorf("%s: %q: globs are not supported: list the files", field, ref.raw)
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%s: there is no file %q: %w; correct its name%s", field, name, err, ignoreHint(field))
+		return nil, fmt.Errorf("%s: %q: %w: correct its name%s", field, name, err, ignoreHint(field))
 	case err != nil:
 		return nil, fmt.Errorf("%s: %q %w", field, ref.raw, err)
 	}
