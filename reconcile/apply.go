@@ -1,0 +1,201 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/tagpin/tagpin/image"
+)
+
+// apply compares with the branch and writes what is newer. When somebody else pushes first, it begins again at the new tip.
+func (l *Loop) apply(ctx context.Context, p image.Place, group []*check) {
+	if wait := l.distance(p); wait > 0 {
+		for _, c := range group {
+			c.stop(image.Blocked, fmt.Errorf("the branch was pushed to a moment ago: the next push comes in %s", wait.Round(time.Second)))
+		}
+		return
+	}
+	for attempt := range l.o.Attempts {
+		if attempt > 0 {
+			pause(ctx, attempt)
+		}
+		if again := l.attempt(ctx, p, group); !again || ctx.Err() != nil {
+			return
+		}
+	}
+	for _, c := range group {
+		if c.err == nil {
+			c.stop(image.Blocked, fmt.Errorf("others pushed to the branch %d times in a row: the next check tries again", l.o.Attempts))
+		}
+	}
+}
+
+// pause waits a little before another attempt, longer each time, never in step with another updater.
+func pause(ctx context.Context, attempt int) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(jitter(time.Duration(attempt) * 200 * time.Millisecond)):
+	}
+}
+
+// jitter is any time up to d.
+func jitter(d time.Duration) time.Duration {
+	return rand.N(d + 1) //nolint:gosec // spreads load; nobody gains by guessing it
+}
+
+// distance is how long the branch must still rest.
+func (l *Loop) distance(p image.Place) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last, known := l.pushed[branchKey{p.RepoURL, p.Write}]
+	if !known {
+		return 0
+	}
+	return l.o.Distance - l.o.Now().Sub(last)
+}
+
+// attempt is one read, decide, write. It says whether another is due.
+func (l *Loop) attempt(ctx context.Context, p image.Place, group []*check) (again bool) {
+	updates := make([]image.Update, len(group))
+	for i, c := range group {
+		updates[i] = c.update
+	}
+	branch, err := l.o.Writer.Read(ctx, p, updates)
+	if err == nil {
+		err = followed(p, branch)
+	}
+	if err != nil {
+		for _, c := range group {
+			c.stop(stateOf(err), err)
+		}
+		return false
+	}
+	commits, writing := l.judgeAll(ctx, p, branch, group)
+	if len(commits) == 0 {
+		return false
+	}
+	written, err := l.o.Writer.Write(ctx, p, branch, commits)
+	if err == nil && written.Moved {
+		return true
+	}
+	if err == nil && written.Refused != "" {
+		err = errors.New(written.Refused)
+	}
+	if err != nil {
+		for _, c := range writing {
+			c.stop(image.Blocked, err)
+		}
+		return false
+	}
+	l.done(p, writing, written)
+	return false
+}
+
+// judgeAll gives the commits that are due and the checks they belong to.
+func (l *Loop) judgeAll(ctx context.Context, p image.Place, b Branch, group []*check) (commits []Commit, writing []*check) {
+	for i, c := range group {
+		c.recorded = b.Apps[i]
+		l.claims.make(p, c)
+	}
+	for _, c := range group {
+		if commit, ok := l.judge(ctx, p, b, c); ok {
+			commits, writing = append(commits, commit), append(writing, c)
+		}
+	}
+	return commits, writing
+}
+
+// notFollowedError is the branch rule's answer.
+type notFollowedError struct{ text string }
+
+func (e *notFollowedError) Error() string { return e.text }
+
+// followed is the branch rule: pins are written on the default branch, or on the one that git-branch names.
+func followed(p image.Place, b Branch) error {
+	switch {
+	case !b.Exists:
+		return &notFollowedError{fmt.Sprintf("not followed: %s is no branch of the repository; pins are written to branches alone", b.Name)}
+	case !p.Named && !b.Default:
+		return &notFollowedError{fmt.Sprintf("not followed: %s is not the default branch: set git-branch: %s", b.Name, b.Name)}
+	}
+	return nil
+}
+
+func stateOf(err error) image.State {
+	var rule *notFollowedError
+	if errors.As(err, &rule) {
+		return image.NotFollowed
+	}
+	return image.Blocked
+}
+
+// judge decides on each image of an application.
+func (l *Loop) judge(ctx context.Context, p image.Place, b Branch, c *check) (Commit, bool) {
+	c.verdicts = c.verdicts[:0]
+	if c.recorded.Err != nil {
+		c.stop(image.Refused, c.recorded.Err)
+		return Commit{}, false
+	}
+	if err := l.claims.clash(p, c); err != nil {
+		c.stop(image.Held, err)
+		return Commit{}, false
+	}
+	var history *History
+	commit := Commit{Update: c.update}
+	for i := range c.update.Options.Images {
+		v, err := decide(ctx, l.o.Resolver, question{
+			update: c.update, index: i, pin: c.recorded.Pins[i],
+			last: func(ctx context.Context) (*image.Pin, bool, error) {
+				if history == nil {
+					h, err := l.o.Writer.LastWritten(ctx, p, b, c.update)
+					if err != nil {
+						return nil, false, err
+					}
+					history = &h
+				}
+				return history.Pins[i], history.Complete, nil
+			},
+		})
+		if err != nil {
+			c.stop(image.Blocked, err)
+			return Commit{}, false
+		}
+		c.verdicts = append(c.verdicts, v)
+		if v.change != nil {
+			commit.Changes = append(commit.Changes, *v.change)
+		}
+	}
+	return commit, len(commit.Changes) > 0
+}
+
+// done records a push.
+func (l *Loop) done(p image.Place, writing []*check, w Written) {
+	l.mu.Lock()
+	l.pushed[branchKey{p.RepoURL, p.Write}] = l.o.Now()
+	l.mu.Unlock()
+	for i, c := range writing {
+		if err := w.Errs[i]; err != nil {
+			c.stop(image.Refused, err)
+			continue
+		}
+		c.commit = w.Commits[i]
+		for _, v := range c.verdicts {
+			if v.change != nil {
+				l.o.Log.WithFields(logrus.Fields{"application": c.update.App.Name, "image": v.change.To.Image, "commit": c.commit}).
+					Infof("Setting new image to %s:%s (was %s)", v.change.To.Image, v.change.To.Tag, or(v.change.From.Tag, "unpinned"))
+			}
+		}
+	}
+}
+
+func or(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}

@@ -1,0 +1,143 @@
+package reconcile
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tagpin/tagpin/image"
+)
+
+func compareApps(a, b image.Application) int {
+	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.RepoURL, b.RepoURL), cmp.Compare(a.Path, b.Path),
+		cmp.Compare(a.TargetRevision, b.TargetRevision), cmp.Compare(a.Project, b.Project))
+}
+
+// collect parses what is observed and finds each application's place. Applications come in a stable order.
+func (l *Loop) collect(ctx context.Context, hints []Hint) []*check {
+	variants := map[identity][]Hint{}
+	for _, h := range hints {
+		variants[identify(h.App)] = append(variants[identify(h.App)], h)
+	}
+	var checks []*check
+	for _, group := range variants {
+		slices.SortStableFunc(group, func(a, b Hint) int { return a.Seen.Compare(b.Seen) })
+		checks = append(checks, l.open(ctx, group))
+	}
+	slices.SortFunc(checks, func(a, b *check) int { return compareApps(a.update.App, b.update.App) })
+	return slices.DeleteFunc(checks, func(c *check) bool {
+		// Live mode: no pin is wanted.
+		return c.err == nil && (c.update.Options.WriteBack.Method == "none" || len(c.update.Options.Images) == 0)
+	})
+}
+
+// open makes a check of an application's hints, the last seen one last.
+func (l *Loop) open(ctx context.Context, group []Hint) *check {
+	c := &check{hint: group[len(group)-1]}
+	c.update.App = c.hint.App
+	if c.read(l.o.Defaults); c.err != nil || c.update.Options.WriteBack.Method == "none" {
+		return c
+	}
+	if c.locate(l.o.Writer); c.err != nil || len(group) == 1 {
+		return c
+	}
+	// Several sets of parameters: an Application was edited, or an older commit was rendered with the parameters of its time.
+	revisions := make([]string, len(group))
+	for i, h := range group {
+		revisions[i] = h.App.Revision
+	}
+	newest, err := l.o.Writer.Newest(ctx, c.place, revisions)
+	if err != nil {
+		c.stop(image.Blocked, err)
+		return c
+	}
+	for _, h := range group { // the last one of the newest revision
+		if h.App.Revision == newest {
+			c.hint = h
+		}
+	}
+	c.update.App = c.hint.App
+	if c.read(l.o.Defaults); c.err == nil {
+		c.locate(l.o.Writer)
+	}
+	return c
+}
+
+// read parses the parameters. A render with them fails as well, so the status is not the only place that tells.
+func (c *check) read(defaults image.Defaults) {
+	options, err := image.ParseOptions(image.Input{Parameters: c.hint.Parameters, Env: c.hint.Env, Defaults: defaults})
+	c.update.Options = options
+	if err != nil {
+		c.stop(image.Refused, err)
+	}
+}
+
+func (c *check) locate(w Writer) {
+	place, err := w.Place(c.update.App, c.update.Options.WriteBack)
+	c.place = place
+	if err != nil {
+		c.stop(image.Refused, err)
+	}
+}
+
+// resolve asks for the newest tag of every image. An application with one image undecided is not written at all.
+func (l *Loop) resolve(ctx context.Context, checks []*check) {
+	var group errgroup.Group
+	group.SetLimit(parallelChecks)
+	for _, c := range checks {
+		if c.err != nil {
+			continue
+		}
+		group.Go(func() error {
+			l.choose(ctx, c)
+			return nil
+		})
+	}
+	_ = group.Wait()
+}
+
+func (l *Loop) choose(ctx context.Context, c *check) {
+	for _, e := range c.update.Options.Images {
+		choice, err := l.o.Resolver.Resolve(ctx, c.update.App, e)
+		if err == nil && choice.Tag == "" {
+			err = fmt.Errorf("no tag of %s qualifies", e.Image.Name())
+		}
+		if err == nil && choice.Stale > 0 {
+			err = fmt.Errorf("the registry of %s can't be asked: its last answer is %s old", e.Image.Name(), choice.Stale.Round(1e9))
+		}
+		if err != nil {
+			c.stop(image.NoChoice, err)
+			return
+		}
+		c.update.Choices = append(c.update.Choices, choice)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b, known := l.settled[identify(c.update.App)]
+	c.unchanged = known && b.choices == said(c.update) && b.settings == settings(c.hint) &&
+		(b.revision == c.hint.App.Revision || b.commit == c.hint.App.Revision)
+}
+
+// said is all choices of an application as one comparable value.
+func said(u image.Update) string {
+	var b strings.Builder
+	for i, choice := range u.Choices {
+		fmt.Fprintf(&b, "%s:%s@%s\n", u.Options.Images[i].Image.Name(), choice.Tag, choice.Digest)
+	}
+	return b.String()
+}
+
+// groupByPlace gives the applications that share a push and need one.
+func groupByPlace(checks []*check) map[image.Place][]*check {
+	groups := map[image.Place][]*check{}
+	for _, c := range checks {
+		if c.err == nil && !c.unchanged {
+			groups[c.place] = append(groups[c.place], c)
+		}
+	}
+	return groups
+}

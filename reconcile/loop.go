@@ -1,0 +1,226 @@
+package reconcile
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/tagpin/tagpin/image"
+)
+
+// The defaults of Options.
+const (
+	// DefaultInterval is how often every application is checked. Lists of tags are cached for as long.
+	DefaultInterval = time.Minute
+	// DefaultDistance keeps a busy branch from making Argo CD render all the time: each push changes the revision of every
+	// application in the repository.
+	DefaultDistance = time.Minute
+	// DefaultAttempts is how often a push is tried again when somebody else was first, within one check.
+	DefaultAttempts = 8
+	// parallelChecks bounds how many applications' images are resolved at a time; the registry package bounds requests.
+	parallelChecks = 16
+	// observations wait here while a check runs. More than that are dropped: the next render tells again.
+	observationQueue = 1024
+)
+
+// Options make a Loop.
+type Options struct {
+	Store    Store
+	Resolver Resolver
+	Writer   Writer
+	// Defaults are the operator's, for parsing parameters.
+	Defaults image.Defaults
+	// Interval, Distance and Attempts: zero means the default.
+	Interval, Distance time.Duration
+	Attempts           int
+	Log                logrus.FieldLogger
+	Now                func() time.Time
+}
+
+// A Loop checks the observed applications.
+type Loop struct {
+	o      Options
+	hints  chan Hint
+	wake   chan struct{}
+	mu     sync.Mutex
+	status map[identity]Status
+	// settled is what the last complete check of an application rested on: with the same again, Git needn't be asked.
+	settled map[identity]basis
+	pushed  map[branchKey]time.Time
+	claims  claims
+}
+
+// branchKey is what the smallest distance between pushes is kept for.
+type branchKey struct{ repo, branch string }
+
+// New makes a Loop; nothing runs before Run.
+func New(o Options) *Loop {
+	if o.Interval == 0 {
+		o.Interval = DefaultInterval
+	}
+	if o.Distance == 0 {
+		o.Distance = DefaultDistance
+	}
+	if o.Attempts == 0 {
+		o.Attempts = DefaultAttempts
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Loop{
+		o: o, hints: make(chan Hint, observationQueue), wake: make(chan struct{}, 1),
+		status: map[identity]Status{}, settled: map[identity]basis{}, pushed: map[branchKey]time.Time{}, claims: claims{},
+	}
+}
+
+// Observe takes a hint. It never blocks: a render doesn't wait for the loop.
+func (l *Loop) Observe(h Hint) {
+	if h.Seen.IsZero() {
+		h.Seen = l.o.Now()
+	}
+	select {
+	case l.hints <- h:
+	default:
+		l.o.Log.WithField("application", h.App.Name).Warn("too many observations at once: this one waits for the next render")
+	}
+}
+
+// Wake makes Run check at once.
+func (l *Loop) Wake() {
+	select {
+	case l.wake <- struct{}{}:
+	default: // a check is due already
+	}
+}
+
+// Run checks all applications each interval until ctx ends. The first check comes with the first hint.
+func (l *Loop) Run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case h := <-l.hints:
+			l.add(ctx, h)
+			if l.isNew(h) {
+				l.Wake()
+			}
+			continue
+		case <-l.wake:
+		case <-timer.C:
+		}
+		l.drain(ctx)
+		l.Check(ctx)
+		// Up to a tenth more, so that several updaters don't check in step.
+		timer.Reset(l.o.Interval + jitter(l.o.Interval/10))
+	}
+}
+
+// isNew tells whether an application has never been checked, or runs at a commit that no check knows.
+func (l *Loop) isNew(h Hint) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b, known := l.settled[identify(h.App)]
+	return !known || !slices.Contains([]string{b.revision, b.commit}, h.App.Revision)
+}
+
+func (l *Loop) drain(ctx context.Context) {
+	for {
+		select {
+		case h := <-l.hints:
+			l.add(ctx, h)
+		default:
+			return
+		}
+	}
+}
+
+func (l *Loop) add(ctx context.Context, h Hint) {
+	if err := l.o.Store.Add(ctx, h); err != nil {
+		l.o.Log.WithField("application", h.App.Name).WithError(err).Error("this application is not observed")
+	}
+}
+
+// Status gives all applications, by name.
+func (l *Loop) Status() []Status {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := make([]Status, 0, len(l.status))
+	for _, s := range l.status {
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b Status) int { return compareApps(a.App, b.App) })
+	return all
+}
+
+// A Summary counts one check.
+type Summary struct{ Applications, Considered, Skipped, Updated, Errors int }
+
+// Check looks at every observed application once.
+func (l *Loop) Check(ctx context.Context) Summary {
+	var sum Summary
+	hints, err := l.o.Store.Hints(ctx)
+	if err != nil {
+		l.o.Log.WithError(err).Error("the observed applications can't be read")
+		return Summary{Errors: 1}
+	}
+	checks := l.collect(ctx, hints)
+	l.resolve(ctx, checks)
+	for place, group := range groupByPlace(checks) {
+		l.apply(ctx, place, group)
+	}
+	for _, c := range checks {
+		sum.add(c)
+		l.report(c)
+	}
+	l.dropUnobserved(checks)
+	if len(checks) > 0 {
+		l.o.Log.Infof("Processing results: applications=%d images_considered=%d images_skipped=%d images_updated=%d errors=%d",
+			sum.Applications, sum.Considered, sum.Skipped, sum.Updated, sum.Errors)
+	}
+	return sum
+}
+
+func (s *Summary) add(c *check) {
+	s.Applications++
+	s.Considered += len(c.update.Options.Images)
+	if c.err != nil {
+		s.Errors++
+	}
+	for _, v := range c.verdicts {
+		if v.state == image.Updated {
+			s.Updated++
+		} else {
+			s.Skipped++
+		}
+	}
+}
+
+// A check is one application on its way through a Check.
+type check struct {
+	hint     Hint
+	update   image.Update
+	place    image.Place
+	verdicts []verdict
+	recorded Recorded
+	commit   string
+	state    image.State // why the whole application goes no further; empty while it does
+	err      error
+	// unchanged means that Git needn't be asked: nothing differs from the last complete check.
+	unchanged bool
+}
+
+// stop ends the way of an application.
+func (c *check) stop(state image.State, err error) { c.state, c.err = state, err }
+
+// basis is what a complete check rests on.
+type basis struct {
+	settings [32]byte
+	revision string // of the hint
+	commit   string // that the check made, or found at the tip
+	choices  string
+}

@@ -1,0 +1,76 @@
+package reconcile
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/tagpin/tagpin/image"
+)
+
+// Bounds of the memory store: a hint is a few kilobytes.
+const (
+	maxApplications = 20_000
+	// maxVariants is how many sets of parameters are kept of one application until a check settles which one counts.
+	maxVariants = 4
+)
+
+// Memory is a Store that ends with the process.
+type Memory struct {
+	mu    sync.Mutex
+	hints map[identity][]Hint // the last seen one last
+}
+
+// NewMemory makes an empty store.
+func NewMemory() *Memory { return &Memory{hints: map[identity][]Hint{}} }
+
+// identity is what makes two hints speak of the same application.
+type identity struct{ project, name, repo, path, target string }
+
+func identify(a image.Application) identity {
+	return identity{a.Project, a.Name, a.RepoURL, a.Path, a.TargetRevision}
+}
+
+// settings are a hint's parameters as a comparable value.
+func settings(h Hint) [32]byte {
+	data, err := json.Marshal([]any{h.Parameters, h.Env}) // maps are marshalled in the order of their keys
+	if err != nil {
+		panic(fmt.Sprintf("strings always marshal: %v", err))
+	}
+	return sha256.Sum256(data)
+}
+
+// Add implements Store.
+func (m *Memory) Add(_ context.Context, h Hint) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	id := identify(h.App)
+	known, old := m.hints[id]
+	if !old && len(m.hints) >= maxApplications {
+		return fmt.Errorf("%d applications are observed, which is the bound of a store in memory: %s is not followed", maxApplications, h.App.Name)
+	}
+	same := settings(h)
+	known = slices.DeleteFunc(known, func(k Hint) bool { return settings(k) == same })
+	known = append(known, h)
+	m.hints[id] = known[max(0, len(known)-maxVariants):]
+	return nil
+}
+
+// Hints implements Store.
+func (m *Memory) Hints(context.Context) ([]Hint, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Concat(slices.Collect(maps.Values(m.hints))...), nil
+}
+
+// Forget implements Store.
+func (m *Memory) Forget(_ context.Context, app string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.hints, func(id identity, _ []Hint) bool { return id.name == app })
+	return nil
+}

@@ -1,0 +1,105 @@
+package reconcile
+
+import (
+	"github.com/sirupsen/logrus"
+
+	"github.com/tagpin/tagpin/image"
+)
+
+// report keeps where an application stands, and logs it when that changed.
+func (l *Loop) report(c *check) {
+	id := identify(c.update.App)
+	l.mu.Lock()
+	before := l.status[id]
+	now := before
+	if !c.unchanged {
+		now = c.status()
+		now.Commit = or(c.commit, before.Commit)
+	}
+	now.Checked = l.o.Now()
+	l.status[id] = now
+	if c.err == nil && !c.unchanged {
+		l.settled[id] = basis{settings: settings(c.hint), revision: c.hint.App.Revision, commit: c.commit, choices: said(c.update)}
+	} else if c.err != nil {
+		delete(l.settled, id)
+	}
+	l.mu.Unlock()
+	if now.State == before.State && now.Reason == before.Reason {
+		return
+	}
+	log := l.o.Log.WithFields(logrus.Fields{"application": c.update.App.Name, "state": now.State})
+	switch now.State {
+	case image.UpToDate, image.Updated:
+		log.Info("the pins are those of the newest allowed tags")
+	default:
+		log.Warn(now.Reason)
+	}
+}
+
+func (c *check) status() Status {
+	s := Status{App: c.update.App, State: c.state}
+	if c.err != nil {
+		s.Reason = c.err.Error()
+	}
+	for i := range c.update.Options.Images {
+		s.Images = append(s.Images, c.imageStatus(i))
+		if i < len(c.verdicts) {
+			s.take(c.verdicts[i])
+		}
+	}
+	if s.State == "" {
+		s.State = image.UpToDate
+	}
+	if s.Reason == "" && c.recorded.Risk != "" {
+		s.Reason = c.recorded.Risk
+	}
+	return s
+}
+
+// imageStatus is as complete as the check came.
+func (c *check) imageStatus(i int) ImageStatus {
+	e := c.update.Options.Images[i]
+	s := ImageStatus{Alias: e.Alias, Image: e.Image.Name()}
+	if i < len(c.update.Choices) {
+		s.Choice = c.update.Choices[i].Tag
+	}
+	if i < len(c.recorded.Pins) && c.recorded.Pins[i] != nil {
+		s.Pinned = c.recorded.Pins[i].Tag
+	}
+	if i < len(c.verdicts) {
+		s.Reason = c.verdicts[i].reason
+		if change := c.verdicts[i].change; change != nil && c.err == nil {
+			s.Pinned = change.To.Tag
+		}
+	}
+	return s
+}
+
+// take makes the worst verdict of the images the application's.
+func (s *Status) take(v verdict) {
+	switch {
+	case s.State == image.Held, v.state == image.UpToDate && s.State != "":
+	case s.State == "" || s.State == image.UpToDate || v.state == image.Held:
+		s.State = v.state
+		if s.Reason == "" {
+			s.Reason = v.reason
+		}
+	}
+}
+
+// dropUnobserved forgets applications that are observed no more.
+func (l *Loop) dropUnobserved(checks []*check) {
+	seen := map[identity]bool{}
+	for _, c := range checks {
+		seen[identify(c.update.App)] = true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id := range l.status {
+		if !seen[id] {
+			delete(l.status, id)
+			delete(l.settled, id)
+			l.claims.forget(id)
+		}
+	}
+}
