@@ -1,8 +1,10 @@
 package registry
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"regexp"
 	"slices"
@@ -114,16 +116,20 @@ func ParseConf(data []byte) ([]Endpoint, error) {
 
 // entryNodes finds the list under "registries".
 func entryNodes(data []byte) ([]*yaml.Node, error) {
-	dec := yaml.NewDecoder(strings.NewReader(string(data)))
 	var doc yaml.Node
-	if err := dec.Decode(&doc); err != nil {
-		if strings.TrimSpace(string(data)) == "" || err.Error() == "EOF" {
-			return nil, nil
-		}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	switch err := dec.Decode(&doc); {
+	case errors.Is(err, io.EOF):
+		return nil, nil
+	case err != nil:
 		return nil, yamlError(err)
 	}
-	if err := dec.Decode(new(yaml.Node)); err == nil || err.Error() != "EOF" {
-		return nil, errors.New("more than one YAML document: write one")
+	var more yaml.Node
+	switch err := dec.Decode(&more); {
+	case err == nil:
+		return nil, atLine(&more, "a second document: write one")
+	case !errors.Is(err, io.EOF):
+		return nil, yamlError(err)
 	}
 	root := doc.Content[0]
 	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
