@@ -115,7 +115,7 @@ func (r *resolution) objection(c *candidate) (stage, string) {
 	}
 	for _, want := range r.policy.Platforms {
 		if !offers(c.tag.Platforms, want) {
-			return otherPlatform, "without platform " + want.String() + ": has " + cmp.Or(few(c.tag.Platforms, image.Platform.String), "none")
+			return otherPlatform, "without platform " + want.String() + ": has " + cmp.Or(few(c.tag.Platforms, func(p image.Platform) string { return printable(p.String()) }), "none")
 		}
 	}
 	return tooYoung, r.youth(c.tag)

@@ -112,10 +112,14 @@ func few[T any](list []T, text func(T) string) string {
 }
 
 // quote makes outside text fit to be shown: one line, printable, not long.
-func quote(s string) string {
+func quote(s string) string { return `"` + printable(s) + `"` }
+
+func printable(s string) string {
 	const long = 128
+	more := ""
 	if len(s) > long {
-		return strconv.QuoteToASCII(s[:long]) + "…"
+		s, more = s[:long], "…"
 	}
-	return strconv.QuoteToASCII(s)
+	q := strconv.QuoteToASCII(s)
+	return q[1:len(q)-1] + more
 }

@@ -1,0 +1,46 @@
+package resolve_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/tagpin/tagpin/image"
+)
+
+func BenchmarkSemver10k(b *testing.B) {
+	var tags []string
+	for i := range 10_000 {
+		switch i % 4 {
+		case 0:
+			tags = append(tags, fmt.Sprintf("v%d.%d.%d", i%3, i%100, i))
+		case 1:
+			tags = append(tags, fmt.Sprintf("%d.%d.%d-rc.%d", i%3, i%100, i, i%7))
+		case 2:
+			tags = append(tags, fmt.Sprintf("main-%07x", i*7919))
+		case 3:
+			tags = append(tags, fmt.Sprintf("1.%d", i))
+		}
+	}
+	s, p := named(tags...), policy(b, image.PolicySpec{Constraint: "^1", IgnoreTags: []string{"latest", "*-dev"}})
+	b.ReportAllocs()
+	for b.Loop() {
+		if choose(b, s, p).Tag == "" {
+			b.Fatal("nothing chosen")
+		}
+	}
+}
+
+func BenchmarkNewestBuild1000(b *testing.B) {
+	var tags []image.Tag
+	for i := range 1000 {
+		tags = append(tags, image.Tag{Name: fmt.Sprintf("build-%d", i), Created: now.AddDate(0, 0, i-2000)})
+	}
+	s, p := shelve(tags...), policy(b, image.PolicySpec{Strategy: "newest-build"})
+	b.ReportAllocs()
+	for b.Loop() {
+		s.described.Store(0)
+		if c := choose(b, s, p); c.Tag != "build-999" || s.described.Load() != 1000 {
+			b.Fatalf("chose %q after %d questions", c.Tag, s.described.Load())
+		}
+	}
+}
