@@ -47,3 +47,53 @@ const (
 	NoChoice    State = "no-choice"    // the registry gave no decision, or no tag qualifies
 	Blocked     State = "blocked"      // Git does not take the commit
 )
+
+// A Branch is a branch at one moment.
+type Branch struct {
+	// Name is the branch; Default tells whether it is the remote's default one. Exists is false when there is none of the name.
+	Name            string
+	Exists, Default bool
+	// Tip is its commit. Remembered means that the remote was not asked: the branch may have moved.
+	Tip        string
+	Remembered bool
+	// Apps are what it says of the applications that were asked for, in their order.
+	Apps []Recorded
+}
+
+// Recorded is what a branch says of one application.
+type Recorded struct {
+	// Pins are those of the application's images, in their order; nil where nothing is pinned.
+	Pins []*Pin
+	// Targets name what each image is written to: equal for two applications only where they write the same scalar.
+	Targets []string
+	// Err says why the application's target can't be read or changed.
+	Err error
+	// Risk names what may go wrong with this target, or is empty.
+	Risk string
+}
+
+// History is what the branch's commits tell of an application's images.
+type History struct {
+	// Pins are the ones tagpin wrote last, in the order of the images; nil where it wrote none.
+	Pins []*Pin
+	// Complete is false when the search ended at its bound: then a missing pin proves nothing.
+	Complete bool
+}
+
+// A Commit is what changes for one application.
+type Commit struct {
+	Update  Update
+	Changes []Change
+}
+
+// Written is the outcome of a push.
+type Written struct {
+	// Moved means that somebody else pushed first: read again.
+	Moved bool
+	// Refused says, when not empty, why the remote does not take the push: a protected branch, a hook.
+	Refused string
+	// Commits are the new commits, in the order of the applications.
+	Commits []string
+	// Errs are the applications' own failures, by index: their files could not be edited.
+	Errs map[int]error
+}

@@ -20,13 +20,15 @@ func (l *Loop) apply(ctx context.Context, p image.Place, group []*check) {
 		}
 		return
 	}
+	fresh := false // at first the branch is taken to be where it was: the push would find out
 	for attempt := range l.o.Attempts {
-		if attempt > 0 {
+		if attempt > 1 {
 			pause(ctx, attempt)
 		}
-		if again := l.attempt(ctx, p, group); !again || ctx.Err() != nil {
+		if again := l.attempt(ctx, p, group, fresh); !again || ctx.Err() != nil {
 			return
 		}
+		fresh = true
 	}
 	for _, c := range group {
 		if c.err == nil {
@@ -60,12 +62,12 @@ func (l *Loop) distance(p image.Place) time.Duration {
 }
 
 // attempt is one read, decide, write. It says whether another is due.
-func (l *Loop) attempt(ctx context.Context, p image.Place, group []*check) (again bool) {
+func (l *Loop) attempt(ctx context.Context, p image.Place, group []*check, fresh bool) (again bool) {
 	updates := make([]image.Update, len(group))
 	for i, c := range group {
 		updates[i] = c.update
 	}
-	branch, err := l.o.Writer.Read(ctx, p, updates)
+	branch, err := l.o.Writer.Read(ctx, p, updates, fresh)
 	if err == nil {
 		err = followed(p, branch)
 	}
@@ -77,7 +79,7 @@ func (l *Loop) attempt(ctx context.Context, p image.Place, group []*check) (agai
 	}
 	commits, writing := l.judgeAll(ctx, p, branch, group)
 	if len(commits) == 0 {
-		return false
+		return branch.Remembered // "nothing to write" needs the branch as it is now
 	}
 	written, err := l.o.Writer.Write(ctx, p, branch, commits)
 	if err == nil && written.Moved {
@@ -97,7 +99,7 @@ func (l *Loop) attempt(ctx context.Context, p image.Place, group []*check) (agai
 }
 
 // judgeAll gives the commits that are due and the checks they belong to.
-func (l *Loop) judgeAll(ctx context.Context, p image.Place, b Branch, group []*check) (commits []Commit, writing []*check) {
+func (l *Loop) judgeAll(ctx context.Context, p image.Place, b image.Branch, group []*check) (commits []image.Commit, writing []*check) {
 	for i, c := range group {
 		c.recorded = b.Apps[i]
 		l.claims.make(p, c)
@@ -116,7 +118,7 @@ type notFollowedError struct{ text string }
 func (e *notFollowedError) Error() string { return e.text }
 
 // followed is the branch rule: pins are written on the default branch, or on the one that git-branch names.
-func followed(p image.Place, b Branch) error {
+func followed(p image.Place, b image.Branch) error {
 	switch {
 	case !b.Exists:
 		return &notFollowedError{fmt.Sprintf("not followed: %s is no branch of the repository; pins are written to branches alone", b.Name)}
@@ -135,18 +137,18 @@ func stateOf(err error) image.State {
 }
 
 // judge decides on each image of an application.
-func (l *Loop) judge(ctx context.Context, p image.Place, b Branch, c *check) (Commit, bool) {
+func (l *Loop) judge(ctx context.Context, p image.Place, b image.Branch, c *check) (image.Commit, bool) {
 	c.verdicts = c.verdicts[:0]
 	if c.recorded.Err != nil {
 		c.stop(image.Refused, c.recorded.Err)
-		return Commit{}, false
+		return image.Commit{}, false
 	}
 	if err := l.claims.clash(p, c); err != nil {
 		c.stop(image.Held, err)
-		return Commit{}, false
+		return image.Commit{}, false
 	}
-	var history *History
-	commit := Commit{Update: c.update}
+	var history *image.History
+	commit := image.Commit{Update: c.update}
 	for i := range c.update.Options.Images {
 		v, err := decide(ctx, l.o.Resolver, question{
 			update: c.update, index: i, pin: c.recorded.Pins[i],
@@ -163,7 +165,7 @@ func (l *Loop) judge(ctx context.Context, p image.Place, b Branch, c *check) (Co
 		})
 		if err != nil {
 			c.stop(image.Blocked, err)
-			return Commit{}, false
+			return image.Commit{}, false
 		}
 		c.verdicts = append(c.verdicts, v)
 		if v.change != nil {
@@ -174,7 +176,7 @@ func (l *Loop) judge(ctx context.Context, p image.Place, b Branch, c *check) (Co
 }
 
 // done records a push.
-func (l *Loop) done(p image.Place, writing []*check, w Written) {
+func (l *Loop) done(p image.Place, writing []*check, w image.Written) {
 	l.mu.Lock()
 	l.pushed[branchKey{p.RepoURL, p.Write}] = l.o.Now()
 	l.mu.Unlock()

@@ -206,7 +206,7 @@ type check struct {
 	update   image.Update
 	place    image.Place
 	verdicts []verdict
-	recorded Recorded
+	recorded image.Recorded
 	commit   string
 	state    image.State // why the whole application goes no further; empty while it does
 	err      error

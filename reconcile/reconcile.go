@@ -45,64 +45,16 @@ type Resolver interface {
 type Writer interface {
 	// Place says where an application's pins go. An error says why they may not be written, and what the operator can change.
 	Place(app image.Application, w image.WriteBack) (image.Place, error)
-	// Read gives what the place's branch says of the applications now. It is one Branch for all of them.
-	Read(ctx context.Context, p image.Place, updates []image.Update) (Branch, error)
+	// Read gives what the place's branch says of the applications. Unless fresh is asked for, it may start from where the branch
+	// was last known to be: if it moved since, the push finds out.
+	Read(ctx context.Context, p image.Place, updates []image.Update, fresh bool) (image.Branch, error)
 	// Newest gives the revision that comes last in the history of the place's branch. Revisions that are not found there come
 	// before all others, in their order.
 	Newest(ctx context.Context, p image.Place, revisions []string) (string, error)
 	// LastWritten gives, for each image, the pin that tagpin wrote last, as the history of the branch tells.
-	LastWritten(ctx context.Context, p image.Place, b Branch, u image.Update) (History, error)
+	LastWritten(ctx context.Context, p image.Place, b image.Branch, u image.Update) (image.History, error)
 	// Write puts one commit per application on top of b and pushes them at once.
-	Write(ctx context.Context, p image.Place, b Branch, commits []Commit) (Written, error)
-}
-
-// A Branch is a branch at one moment.
-type Branch struct {
-	// Name is the branch; Default tells whether it is the remote's default one. Exists is false when there is none of the name.
-	Name            string
-	Exists, Default bool
-	// Tip is its commit.
-	Tip string
-	// Apps are what it says of the applications that were asked for, in their order.
-	Apps []Recorded
-}
-
-// Recorded is what a branch says of one application.
-type Recorded struct {
-	// Pins are those of the application's images, in their order; nil where nothing is pinned.
-	Pins []*image.Pin
-	// Targets name what each image is written to: equal for two applications only where they write the same scalar.
-	Targets []string
-	// Err says why the application's target can't be read or changed.
-	Err error
-	// Risk names what may go wrong with this target, or is empty.
-	Risk string
-}
-
-// History is what the branch's commits tell of an application's images.
-type History struct {
-	// Pins are the ones tagpin wrote last, in the order of the images; nil where it wrote none.
-	Pins []*image.Pin
-	// Complete is false when the search ended at its bound: then a missing pin proves nothing.
-	Complete bool
-}
-
-// A Commit is what changes for one application.
-type Commit struct {
-	Update  image.Update
-	Changes []image.Change
-}
-
-// Written is the outcome of a push.
-type Written struct {
-	// Moved means that somebody else pushed first: read again.
-	Moved bool
-	// Refused says, when not empty, why the remote does not take the push: a protected branch, a hook.
-	Refused string
-	// Commits are the new commits, in the order of the applications.
-	Commits []string
-	// Errs are the applications' own failures, by index: their files could not be edited.
-	Errs map[int]error
+	Write(ctx context.Context, p image.Place, b image.Branch, commits []image.Commit) (image.Written, error)
 }
 
 // Status is where an application stands.
