@@ -205,7 +205,7 @@ func TestRegistriesConfErrors(t *testing.T) {
 			`line 5: registry "B": prefix "a.example" is that of registry "A" already`},
 		{"all at once", "registries:\n- name: A\n- api_url: https://b.example\n  limit: -1\n",
 			"line 2: registry \"A\": api_url: is missing: write https://<host>\nline 3: registry \"\": name: is missing\nline 4: registry \"\": limit: must be positive (requests per second); leave it out for the default"},
-		{"two documents", "registries: []\n---\nregistries: []\n", "line 3: a second document: write one"},
+		{"two documents", "registries: []\n---\nregistries: []\n", "line 2: a second document: write one"},
 		{"wrong type", entry("  api_url: https://a.example\n  insecure: maybe\n"), "line 4: cannot unmarshal !!str `maybe` into bool"},
 		{"not YAML", "registries: [", "line 1: did not find expected node content"},
 	} {

@@ -207,6 +207,8 @@ func parseManifest(mt types.MediaType, raw []byte) (content, error) {
 		return content{other: artifactName(m.Config.MediaType)}, nil
 	case len(m.Layers) > 0 && !slices.ContainsFunc(m.Layers, isImageLayer):
 		return content{other: "a signature or another artifact"}, nil // cosign gives these an image's config
+	case m.Config.Digest.Hex == "":
+		return content{}, errUnreadable
 	}
 	return content{config: m.Config.Digest, created: created}, nil
 }

@@ -184,4 +184,3 @@ func TestACallersDeadlineEndsItsWait(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
-

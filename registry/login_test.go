@@ -116,4 +116,3 @@ func TestBlobsFromAnotherHostGetNoCredential(t *testing.T) {
 		t.Error("the host of the blobs was shown the Authorization header")
 	}
 }
-

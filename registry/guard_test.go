@@ -1,0 +1,129 @@
+package registry
+
+import (
+	"encoding/json"
+	"net"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func TestRefusedAddresses(t *testing.T) {
+	named := func(host, port string, _ netip.Addr) bool { return host == "harbor.corp" && port == "443" }
+	plain, acr := guard{named: named}, guard{named: named, acr: true}
+	own := guard{named: named, own: "git.corp"}
+	for _, c := range []struct {
+		g          guard
+		host, addr string
+		want       string
+	}{
+		{plain, "ghcr.io", "140.82.112.33", ""},
+		{plain, "ghcr.io", "2606:50c0:8000::153", ""},
+		{plain, "evil.example", "127.0.0.1", "a loopback"},
+		{plain, "evil.example", "::1", "a loopback"},
+		{plain, "evil.example", "::ffff:127.0.0.1", "a loopback"},
+		{plain, "evil.example", "64:ff9b::7f00:1", "a loopback"},
+		{plain, "evil.example", "0.0.0.0", "an unspecified"},
+		{plain, "evil.example", "::", "an unspecified"},
+		{plain, "evil.example", "169.254.0.7", "a link-local"},
+		{plain, "evil.example", "fe80::1%eth0", "a link-local"},
+		{plain, "evil.example", "10.1.2.3", "a private"},
+		{plain, "evil.example", "172.16.0.1", "a private"},
+		{plain, "evil.example", "192.168.1.1", "a private"},
+		{plain, "evil.example", "fd12::1", "a private"},
+		{plain, "evil.example", "100.64.0.1", "a carrier-grade NAT"},
+		{plain, "evil.example", "239.1.2.3", "a multicast"},
+		{plain, "evil.example", "ff02::1", "a link-local"},
+		{plain, "evil.example", "255.255.255.255", "a reserved"},
+		{plain, "evil.example", "169.254.169.254", "a cloud metadata"},
+		{plain, "harbor.corp", "10.1.2.3", ""},
+		{plain, "harbor.corp", "127.0.0.1", ""},
+		{plain, "harbor.corp", "169.254.169.254", "a cloud metadata"},
+		{plain, "harbor.corp", "100.100.100.200", "a cloud metadata"},
+		{own, "git.corp", "10.1.2.3", ""},
+		{plain, "git.corp", "10.1.2.3", "a private"},
+		{plain, "registry-vpc.cn-hangzhou.aliyuncs.com", "100.103.1.2", ""},
+		{plain, "demo-registry-vpc.cn-shanghai.cr.aliyuncs.com", "192.168.5.6", ""},
+		{plain, "registry-vpc.cn-hangzhou.aliyuncs.com", "127.0.0.1", "a loopback"},
+		{plain, "registry-vpc.cn-hangzhou.aliyuncs.com", "100.100.100.200", "a cloud metadata"},
+		{plain, "dockerauth-vpc.cn-hangzhou.aliyuncs.com", "100.103.1.2", "a carrier-grade NAT"},
+		{acr, "dockerauth-vpc.cn-hangzhou.aliyuncs.com", "100.103.1.2", ""},
+		{acr, "bucket.oss-cn-hangzhou-internal.aliyuncs.com", "100.118.28.45", ""},
+		{acr, "evil.example", "100.118.28.45", "a carrier-grade NAT"},
+	} {
+		if got := c.g.refused(c.host, "443", netip.MustParseAddr(c.addr)); got != c.want {
+			t.Errorf("%s at %s: %q, want %q", c.host, c.addr, got, c.want)
+		}
+	}
+	if plain.refused("harbor.corp", "22", netip.MustParseAddr("10.1.2.3")) == "" {
+		t.Error("another port of a named host may be dialled for any registry")
+	}
+}
+
+func TestDialChecksWhatNamesResolveTo(t *testing.T) {
+	s := httptest.NewServer(nil)
+	defer s.Close()
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(s.URL, "http://"))
+	nobody := guard{named: func(string, string, netip.Addr) bool { return false }}
+	for _, host := range []string{"localhost", "127.0.0.1", "LOCALHOST."} {
+		if c, err := nobody.dial(t.Context(), "tcp", net.JoinHostPort(host, port)); err == nil {
+			c.Close()
+			t.Errorf("%s was dialled", host)
+		}
+	}
+	own := guard{named: nobody.named, own: "localhost"}
+	c, err := own.dial(t.Context(), "tcp", net.JoinHostPort("localhost", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+}
+
+func TestHostsOfACR(t *testing.T) {
+	data, err := os.ReadFile("../test/testdata/acr/registry.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var samples struct {
+		Hosts []struct{ Host, Network string }
+		Auth  []struct{ Header, URL string } `json:"auth_challenges"`
+	}
+	if err := json.Unmarshal(data, &samples); err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range samples.Hosts {
+		if got, want := isACR(h.Host), h.Network != "custom-domain"; got != want {
+			t.Errorf("%s: %t", h.Host, got)
+		}
+	}
+	realm := regexp.MustCompile(`realm="([^"]+)"`)
+	for _, a := range samples.Auth {
+		if m := realm.FindStringSubmatch(a.Header); m != nil {
+			a.URL = m[1]
+		}
+		if u, err := url.Parse(a.URL); err == nil && u.Host != "" && !isACRHelper(u.Host) {
+			t.Errorf("%s is no token server", u.Host)
+		}
+	}
+	for _, host := range []string{
+		"registry.oss-cn-hangzhou.aliyuncs.com", "registry.cn-nowhere.aliyuncs.com", "registry.cn-hangzhou.aliyuncs.com.evil.example",
+		"demo-registry-vpc.cn-hangzhou.cr.aliyuncs.com.evil.aliyuncs.com", "xregistry.cn-hangzhou.aliyuncs.com", "evilaliyuncs.com",
+		"registry-cn-hangzhou.ack.aliyuncs.com", "demo-registry.personal.cr.aliyuncs.com", "registry.cn-hangzhou.aliyuncs.com\n",
+	} {
+		if isACR(host) {
+			t.Errorf("%q passes for ACR", host)
+		}
+	}
+	for _, host := range []string{
+		"dockerauth.cn-hangzhou.aliyuncs.com.evil.example", "bucket.oss-nowhere.aliyuncs.com", "a.b.oss-cn-hangzhou.aliyuncs.com",
+		"oss-cn-hangzhou.aliyuncs.com",
+	} {
+		if isACRHelper(host) {
+			t.Errorf("%q passes for ACR's", host)
+		}
+	}
+}
