@@ -1,0 +1,204 @@
+package git
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// A Tip is where a branch points.
+type Tip struct {
+	// Branch is the branch that was asked for, or the default branch's name when none was.
+	Branch string
+	SHA    string
+	// Default is the remote's default branch; empty when its HEAD names none.
+	Default string
+}
+
+// Tip asks the server where a branch points, in two requests. "" and "HEAD" mean the default branch, and "refs/heads/x" is x.
+// A branch that does not exist is an Error of kind NoBranch.
+func (r *Repository) Tip(ctx context.Context, branch string) (Tip, error) {
+	if branch = strings.TrimPrefix(branch, "refs/heads/"); branch == "HEAD" {
+		branch = ""
+	}
+	if branch != "" {
+		if err := CheckBranch(branch); err != nil {
+			return Tip{}, err
+		}
+	}
+	var tip Tip
+	err := r.do(ctx, func(ctx context.Context, s *session) (err error) {
+		tip, err = s.tip(ctx, branch)
+		return err
+	})
+	return tip, err
+}
+
+func (s *session) tip(ctx context.Context, branch string) (Tip, error) {
+	args := []string{"ls-remote", "-q", "--symref", "--end-of-options", remoteName, "HEAD"}
+	if branch != "" {
+		args = append(args, "refs/heads/"+branch)
+	}
+	out, err := s.git(ctx, treeDir, nil, args...)
+	if err != nil {
+		return Tip{}, err
+	}
+	refs := map[string]string{}
+	tip := Tip{Branch: branch}
+	for line := range strings.Lines(string(out)) {
+		value, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		if target, symbolic := strings.CutPrefix(value, "ref: refs/heads/"); symbolic && name == "HEAD" {
+			tip.Default = target
+		} else if !symbolic {
+			refs[name] = value // a pattern also matches the ends of longer names: only the exact ones are looked up
+		}
+	}
+	if err := s.nameTip(&tip, refs); err != nil {
+		return Tip{}, err
+	}
+	return tip, nil
+}
+
+func (s *session) nameTip(tip *Tip, refs map[string]string) error {
+	fail := func(kind Kind, detail string) error {
+		return &Error{Kind: kind, Remote: s.r.address.shown, Detail: detail}
+	}
+	if tip.Branch == "" {
+		if tip.Branch = tip.Default; tip.Branch == "" {
+			return fail(NoBranch, "the repository is empty, or its HEAD names no branch: name one with git-branch")
+		}
+		tip.SHA = refs["HEAD"]
+	} else {
+		tip.SHA = refs["refs/heads/"+tip.Branch]
+	}
+	if tip.Default != "" && CheckBranch(tip.Default) != nil {
+		return fail(Garbage, "the server's HEAD names something that is no branch")
+	}
+	switch {
+	case tip.SHA == "":
+		return fail(NoBranch, fmt.Sprintf("there is no branch %q", tip.Branch))
+	case len(tip.SHA) == 64:
+		return fail(ObjectFormat, "the repository uses SHA-256 object names, which are not supported")
+	case !isSHA(tip.SHA):
+		return fail(Garbage, "the server's list of branches is not understood")
+	}
+	return nil
+}
+
+var shaPattern = regexp.MustCompile(`^[0-9a-f]{40}$`)
+
+func isSHA(text string) bool { return shaPattern.MatchString(text) }
+
+// partial tells git that objects may be missing on purpose. Only what fetches and repacks is told: whatever else runs takes a
+// missing object for missing, and never asks the server for it behind our back.
+func (s *session) partial() *session {
+	told := *s
+	settings := append(slices.Clone(s.config),
+		[2]string{"remote." + remoteName + ".promisor", "true"}, [2]string{"remote." + remoteName + ".partialCloneFilter", "blob:none"})
+	told.env = append(slices.Clone(s.env), configuration(settings)...) // both are set, so that fetch writes neither to disk
+	return &told
+}
+
+// fetchFlags keep git from fetching, writing or asking for anything that was not named.
+func fetchFlags(more ...string) []string {
+	return append([]string{"fetch", "-q", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-gc", "--no-write-commit-graph",
+		"--no-show-forced-updates", "--refmap="}, more...)
+}
+
+// ensure has a commit with all its trees in the cache: no request when it is there, two when not. The trees that the cache has
+// already are not sent again.
+func (s *session) ensure(ctx context.Context, sha string) error {
+	if !isSHA(sha) {
+		return &Error{Kind: BadCommit, Remote: s.r.address.shown, Detail: fmt.Sprintf("%q is not the full name of a commit", sha)}
+	}
+	if there, err := s.has(ctx, treeDir, sha); err != nil || there {
+		return err
+	}
+	if err := s.makeRoom(ctx); err != nil {
+		return err
+	}
+	if err := s.shrink(ctx); err != nil {
+		return err
+	}
+	args := append(fetchFlags("--depth=1", "--filter=blob:none"), "--end-of-options", remoteName, sha)
+	_, printed, err := s.partial().run(ctx, treeDir, nil, args...)
+	if err != nil {
+		return err
+	}
+	if err := s.noteFilter(printed); err != nil {
+		return err
+	}
+	return s.remember(ctx, sha)
+}
+
+// has says whether a commit is in the cache.
+func (s *session) has(ctx context.Context, sub, sha string) (bool, error) {
+	out, err := s.git(ctx, sub, strings.NewReader(sha+"\n"), "cat-file", "--batch-check=%(objecttype)")
+	switch answer := strings.TrimSpace(string(out)); {
+	case err != nil:
+		return false, err
+	case answer == "commit":
+		return true, nil
+	case strings.HasSuffix(answer, " missing"):
+		return false, nil
+	}
+	return false, &Error{Kind: BadCommit, Remote: s.r.address.shown, Detail: sha + " is not a commit"}
+}
+
+// noteFilter keeps on disk whether the server has filters: without, the history must be fetched in another way.
+func (s *session) noteFilter(printed string) error {
+	marker := filepath.Join(s.r.dir, "unfiltered")
+	if strings.Contains(printed, "filtering not recognized") {
+		return s.r.wrap(os.WriteFile(marker, nil, 0o600), "writing the cache")
+	}
+	if err := os.Remove(marker); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return s.r.wrap(err, "writing the cache")
+	}
+	return nil
+}
+
+func (s *session) unfiltered() bool {
+	_, err := os.Stat(filepath.Join(s.r.dir, "unfiltered"))
+	return err == nil
+}
+
+// maxKnown is how many tips are kept as what the server is told we have: enough for some branches, small in each request.
+const maxKnown = 8
+
+// remember keeps a reference to a commit that the server has and whose trees are all here.
+func (s *session) remember(ctx context.Context, sha string) error {
+	if _, err := s.git(ctx, treeDir, nil, "update-ref", "refs/tagpin/"+sha, sha); err != nil {
+		return err
+	}
+	refs, err := s.git(ctx, treeDir, nil, "for-each-ref", "--sort=-committerdate", "--format=%(objectname)", "refs/tagpin/")
+	if err != nil {
+		return err
+	}
+	var commands bytes.Buffer
+	for i, old := range strings.Fields(string(refs)) {
+		if i >= maxKnown && old != sha {
+			fmt.Fprintf(&commands, "delete refs/tagpin/%s\n", old)
+		}
+	}
+	_, err = s.git(ctx, treeDir, &commands, "update-ref", "--stdin")
+	return err
+}
+
+// fetchBlobs gets files by their object names, in two requests for all of them.
+func (s *session) fetchBlobs(ctx context.Context, shas []string) error {
+	if len(shas) == 0 {
+		return nil
+	}
+	// Negotiation would only say which commits we have; it can't make single files smaller.
+	in := strings.NewReader(strings.Join(shas, "\n") + "\n")
+	args := append([]string{"-c", "fetch.negotiationAlgorithm=noop"}, fetchFlags("--filter=blob:none", "--stdin", "--end-of-options", remoteName)...)
+	_, err := s.partial().git(ctx, treeDir, in, args...)
+	return err
+}

@@ -1,0 +1,156 @@
+package git
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os/exec"
+	"strconv"
+	"strings"
+)
+
+// An entry is one line of a tree.
+type entry struct {
+	mode, name, sha string
+}
+
+// Git's modes. Trees are written with five digits in a tree object, and 100664 is an old way to write 100644.
+const (
+	modeTree      = "40000"
+	modeFile      = "100644"
+	modeSymlink   = "120000"
+	modeSubmodule = "160000"
+)
+
+func (e entry) isFile() bool { return strings.HasPrefix(e.mode, "100") }
+
+// objectType is what mktree wants to be told.
+func (e entry) objectType() string {
+	switch e.mode {
+	case modeTree:
+		return "tree"
+	case modeSubmodule:
+		return "commit"
+	}
+	return "blob"
+}
+
+// parseTree reads the raw form of a tree: mode, space, name, NUL, twenty bytes.
+func parseTree(raw []byte) ([]entry, error) {
+	var entries []entry
+	for len(raw) > 0 {
+		head, rest, ok := bytes.Cut(raw, []byte{0})
+		mode, name, split := strings.Cut(string(head), " ")
+		if !ok || !split || len(rest) < 20 || name == "" || mode == "" {
+			return nil, fmt.Errorf("a tree object is malformed")
+		}
+		entries = append(entries, entry{mode: strings.TrimLeft(mode, "0"), name: name, sha: hex.EncodeToString(rest[:20])})
+		raw = rest[20:]
+	}
+	return entries, nil
+}
+
+// objects reads objects of the tree cache with one process, cat-file --batch. Trees are parsed once.
+type objects struct {
+	s      *session
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	out    *bufio.Reader
+	stderr *bounded
+	died   func() error // why the process had to end, if it had to
+	stop   func()
+	trees  map[string][]entry
+}
+
+func (s *session) objects(ctx context.Context) (*objects, error) {
+	watched, stop := s.watch(ctx)
+	o := &objects{s: s, trees: map[string][]entry{}, stderr: &bounded{max: 16 << 10}, stop: stop}
+	o.died = func() error {
+		if watched.Err() == nil {
+			return nil
+		}
+		return s.failure(watched, watched.Err(), "")
+	}
+	o.cmd = s.command(watched, treeDir, "cat-file", "--batch")
+	o.cmd.Stderr = o.stderr
+	in, err := o.cmd.StdinPipe()
+	if err != nil {
+		return nil, s.r.wrap(err, "starting git")
+	}
+	out, err := o.cmd.StdoutPipe()
+	if err != nil {
+		return nil, s.r.wrap(err, "starting git")
+	}
+	o.in, o.out = in, bufio.NewReader(out)
+	if err := o.cmd.Start(); err != nil {
+		stop()
+		return nil, s.r.wrap(err, "starting git")
+	}
+	return o, nil
+}
+
+func (o *objects) close() {
+	o.in.Close()
+	_ = o.cmd.Wait()
+	o.s.ended(o.cmd)
+	o.stop()
+}
+
+// broken makes an Error of a process that stopped answering.
+func (o *objects) broken() error {
+	if err := o.died(); err != nil {
+		return err
+	}
+	e := diagnose(o.stderr.String())
+	if e.Kind == Program {
+		e = diagnose("bad object") // it reads nothing but the cache
+	}
+	e.Remote = o.s.r.address.shown
+	return e
+}
+
+// get returns an object's type and content; the type is empty when the cache doesn't have it.
+func (o *objects) get(name string) (string, []byte, error) {
+	if _, err := io.WriteString(o.in, name+"\n"); err != nil {
+		return "", nil, o.broken()
+	}
+	line, err := o.out.ReadString('\n')
+	if err != nil {
+		return "", nil, o.broken()
+	}
+	fields := strings.Fields(line)
+	if len(fields) != 3 {
+		return "", nil, nil // "<name> missing"
+	}
+	size, err := strconv.Atoi(fields[2])
+	if err != nil || size > maxOutput {
+		return "", nil, &Error{Kind: TooBig, Remote: o.s.r.address.shown, Detail: "an object of more than 64 MB is in the way"}
+	}
+	content := make([]byte, size+1)
+	if _, err := io.ReadFull(o.out, content); err != nil {
+		return "", nil, o.broken()
+	}
+	return fields[1], content[:size], nil
+}
+
+// tree returns the entries of a tree, or of a commit's tree with "<commit>^{tree}".
+func (o *objects) tree(name string) ([]entry, error) {
+	if known, ok := o.trees[name]; ok {
+		return known, nil
+	}
+	kind, raw, err := o.get(name)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := parseTree(raw)
+	if kind != "tree" || err != nil {
+		e := diagnose("missing tree")
+		e.Remote = o.s.r.address.shown
+		return nil, e
+	}
+	o.trees[name] = entries
+	return entries, nil
+}
