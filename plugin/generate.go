@@ -1,8 +1,9 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
-	"time"
+	"fmt"
 
 	"github.com/sirupsen/logrus"
 
@@ -10,40 +11,44 @@ import (
 	"github.com/tagpin/tagpin/render"
 )
 
-// A Resolver asks the registry for the newest allowed tag of one image (live mode). "Nothing qualifies" is a Choice without a
-// tag; an error means that no decision was possible.
-type Resolver interface {
-	Resolve(ctx context.Context, app image.Application, e image.Entry) (image.Choice, error)
-}
-
-// Pins reads what Git says of an application's images (pinned mode).
-type Pins interface {
-	// Read gives the pins for an application whose directory is dir.
-	Read(dir string, app image.Application) ([]image.Pin, error)
-}
+// A Renderer renders one directory. It returns only when nothing of the render runs any more, which may be after the end of
+// ctx: who holds a slot or a directory for it keeps them until then.
+type Renderer func(ctx context.Context, r render.Request) (render.Result, error)
 
 // An Observer is told of each pinned render, as a hint for the update loop. Observe must not block.
 type Observer interface {
 	Observe(o Observation)
 }
 
-// An Observation is what one render saw of an application.
+// An Observation is what one render saw of an application. It proves nothing about who may do what.
 type Observation struct {
 	App        image.Application
 	Parameters []image.Parameter
 	Env        map[string]string
 }
 
-// A Renderer renders one directory. It returns only when nothing of the render runs any more, which may be after the end of
-// ctx: who holds a slot or a directory for it keeps them until then.
-type Renderer func(ctx context.Context, r render.Request) (render.Result, error)
-
-// A Dir says where an application's files are.
-type Dir struct {
-	// Root is the absolute path of the repository's files; nothing outside of it is read.
-	Root string
-	// Path is the application's directory, relative to Root and separated by slashes; "." is Root itself.
-	Path string
+// Settings make a Generator.
+type Settings struct {
+	// Resolver asks registries. A Generator without one announces parameters only.
+	Resolver Resolver
+	// NoMatch makes the error for a choice without a tag. Nil: one without the reasons.
+	NoMatch func(image.Choice) error
+	// Pins reads what Git says. Nil: only write-back-method none works.
+	Pins Pins
+	// Observer is told of pinned renders. Nil: nobody is.
+	Observer Observer
+	// Render is package render's when nil.
+	Render Renderer
+	// Defaults are the operator's; what an application sets wins.
+	Defaults image.Defaults
+	// AllowEmpty says which applications, by name, may render no object at all. Nil: none.
+	AllowEmpty func(application string) bool
+	// MaxOutput bounds the manifests, in bytes. Zero: render.DefaultMaxOutput.
+	MaxOutput int
+	// Remember is how many choices are kept for renders of uploaded files and announcements. Zero: DefaultRemember.
+	Remember int
+	// Log is told of what did not stop a render. Nil: the standard logger.
+	Log logrus.FieldLogger
 }
 
 // A Result is what a render gave.
@@ -57,34 +62,108 @@ type Result struct {
 	Choices []image.Choice
 }
 
-// Settings make a Generator. Only Resolver is required.
-type Settings struct {
-	Resolver Resolver
-	// NoMatch makes the error for a choice without a tag.
-	NoMatch func(image.Choice) error
-	// Pins and Observer are nil in this version: only write-back-method none works.
-	Pins     Pins
-	Observer Observer
-	// Render is render.Start, waited for to its real end, when nil.
-	Render Renderer
-	// Defaults are the operator's parameters; those of the Application win.
-	Defaults []image.Parameter
-	// AllowEmpty lets a render have no objects at all. With automatic pruning that deletes the application.
-	AllowEmpty bool
-	// Remember is how many choices are kept for streamed renders and parameter announcements. Zero means DefaultRemember.
-	Remember int
-	Log      logrus.FieldLogger
-	Now      func() time.Time
+// A Generator renders applications. It is safe for concurrent use.
+type Generator struct {
+	s      Settings
+	memory *memory
 }
 
-// A Generator renders applications. It is safe for concurrent use.
-type Generator struct{ s Settings }
-
 // NewGenerator makes a Generator.
-func NewGenerator(s Settings) *Generator { return &Generator{s: s} }
+func NewGenerator(s Settings) *Generator {
+	if s.Render == nil {
+		s.Render = renderToTheEnd
+	}
+	if s.NoMatch == nil {
+		s.NoMatch = func(image.Choice) error { return errNoMatch }
+	}
+	if s.AllowEmpty == nil {
+		s.AllowEmpty = func(string) bool { return false }
+	}
+	if s.Log == nil {
+		s.Log = logrus.StandardLogger()
+	}
+	return &Generator{s: s, memory: newMemory(cmp.Or(s.Remember, DefaultRemember))}
+}
 
-// Generate renders one application: options, type, choices, injection, manifests. Errors name the application and the
-// remedy and are fit for the Argo CD UI. It may return after the end of ctx, see Renderer.
+// renderToTheEnd is the Renderer of package render.
+func renderToTheEnd(ctx context.Context, r render.Request) (render.Result, error) {
+	job := render.Start(ctx, r)
+	<-job.Done()
+	return job.Wait(context.WithoutCancel(ctx))
+}
+
+// Generate renders one application. Errors name the application and the remedy, and are fit for the Argo CD UI. Like a
+// Renderer it may return after the end of ctx.
 func (g *Generator) Generate(ctx context.Context, dir Dir, req Request) (Result, error) {
-	return Result{}, nil
+	result, err := g.generate(ctx, dir, req)
+	if err != nil {
+		return Result{}, fmt.Errorf("application %s: %w", req.App.Name, err)
+	}
+	return result, nil
+}
+
+// generate is the recipe.
+func (g *Generator) generate(ctx context.Context, dir Dir, req Request) (Result, error) {
+	if err := refuseOverrides(dir, req.App.Name); err != nil {
+		return Result{}, err
+	}
+	options, err := g.options(req)
+	if err != nil {
+		return Result{}, err
+	}
+	choices, err := g.choose(ctx, dir, req, options)
+	if err != nil {
+		return Result{}, err
+	}
+	rendered, err := g.s.Render(ctx, g.renderRequest(dir, req, options, choices))
+	if err != nil {
+		return Result{}, err
+	}
+	manifests, err := splitManifests(rendered.Manifests)
+	if err != nil {
+		return Result{}, err
+	}
+	if !hasObject(manifests) && !g.s.AllowEmpty(req.App.Name) {
+		return Result{}, errNoObjects
+	}
+	for _, sentence := range rendered.Unused {
+		g.s.Log.WithField("application", req.App.Name).Warn(sentence)
+	}
+	return Result{Stream: rendered.Manifests, Manifests: manifests, Type: rendered.Type, Choices: choices}, nil
+}
+
+func (g *Generator) options(req Request) (image.Options, error) {
+	o, err := image.ParseOptions(image.Input{Parameters: req.Parameters, Env: req.Env, Defaults: g.s.Defaults})
+	if err != nil {
+		return image.Options{}, err
+	}
+	if o.WriteBack.Method != methodNone && g.s.Pins == nil {
+		return image.Options{}, fmt.Errorf("write-back-method %q is not available in this version: set write-back-method: none",
+			o.WriteBack.Method)
+	}
+	return o, nil
+}
+
+// renderRequest injects the choices that have a tag.
+func (g *Generator) renderRequest(dir Dir, req Request, o image.Options, choices []image.Choice) render.Request {
+	r := render.Request{
+		Root: dir.Root,
+		Path: dir.Path,
+		App: render.App{
+			Name:        req.App.Name,
+			Namespace:   req.Namespace,
+			KubeVersion: req.KubeVersion,
+			APIVersions: req.APIVersions,
+		},
+		Helm:      o.Helm,
+		Kustomize: o.Kustomize,
+		Env:       req.Substitution,
+		MaxOutput: g.s.MaxOutput,
+	}
+	for i, c := range choices {
+		if c.Tag != "" {
+			r.Images = append(r.Images, render.Image{Entry: o.Images[i], Tag: c.Tag, Digest: c.Digest})
+		}
+	}
+	return r
 }

@@ -1,7 +1,6 @@
 package plugin
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -87,10 +86,12 @@ func ParseRequest(env map[string]string) (Request, error) {
 	for name, value := range env {
 		r.addVariable(name, value)
 	}
-	var err error
-	r.Parameters, err = parseParameters(env[envParameters])
-	if err != nil {
-		return Request{}, fmt.Errorf("application %s: %w", r.App.Name, err)
+	if text := env[envParameters]; text != "" {
+		parameters, err := image.DecodeParameters([]byte(text))
+		if err != nil {
+			return Request{}, fmt.Errorf("application %s: %w", r.App.Name, err)
+		}
+		r.Parameters = parameters
 	}
 	return r, nil
 }
@@ -103,16 +104,4 @@ func (r *Request) addVariable(name, value string) {
 	} else if strings.HasPrefix(name, envPrefixApp) && name != envParameters {
 		r.Substitution[name] = value
 	}
-}
-
-// parseParameters reads the JSON array that Argo CD makes of plugin.parameters; "null" when there are none.
-func parseParameters(text string) ([]image.Parameter, error) {
-	if text == "" {
-		return nil, nil
-	}
-	var params []image.Parameter
-	if err := json.Unmarshal([]byte(text), &params); err != nil {
-		return nil, fmt.Errorf("parsing %s as a JSON array of parameters: %w", envParameters, err)
-	}
-	return params, nil
 }

@@ -1,0 +1,251 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	cmpplugin "github.com/argoproj/argo-cd/v2/cmpserver/plugin"
+	"github.com/sirupsen/logrus"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/argoproj/argo-cd/v2/cmpserver/apiclient"
+)
+
+const (
+	// beforeCaller is how much earlier than its caller a call gives up, so that its error still arrives.
+	beforeCaller = 500 * time.Millisecond
+	// graceDrain is how long a call that passed its deadline goes on receiving, so that its error arrives.
+	graceDrain = 5 * time.Second
+	// graceWork is how long a call that passed its deadline waits for the better error of what it interrupted.
+	graceWork = time.Second
+	// maxErrorText bounds an error's text, in bytes: Argo CD keeps it in the Application's status.
+	maxErrorText = 8 << 10
+)
+
+// A service implements ConfigManagementPluginServiceServer. Each streaming call is three steps: transport (upload), staging
+// (stage), work (a Generator, which knows neither).
+type service struct {
+	generator *Generator
+	config    *cmpplugin.PluginConfig
+	queue     *queue
+	workDir   string
+	limits    Limits
+	deadline  time.Duration
+	log       logrus.FieldLogger
+}
+
+// CheckPluginConfiguration tells that applications name the plugin: with discovery every application of the Argo CD instance
+// would send its repository here.
+func (s *service) CheckPluginConfiguration(context.Context, *emptypb.Empty) (*apiclient.CheckPluginConfigurationResponse, error) {
+	return &apiclient.CheckPluginConfigurationResponse{ProvideGitCreds: s.config.Spec.ProvideGitCreds}, nil
+}
+
+// MatchRepository answers as a stock argocd-cmp-server without discovery.
+func (s *service) MatchRepository(stream apiclient.ConfigManagementPluginService_MatchRepositoryServer) error {
+	if err := newUpload(stream).drain(); err != nil {
+		return err
+	}
+	return stream.SendAndClose(&apiclient.RepositoryResponse{})
+}
+
+// GenerateManifest renders.
+func (s *service) GenerateManifest(stream apiclient.ConfigManagementPluginService_GenerateManifestServer) error {
+	result, err := handle(stream, s, job[Result]{"rendering", wholeTree, s.generate})
+	if err != nil {
+		return err
+	}
+	return stream.SendAndClose(&apiclient.ManifestResponse{Manifests: result.Manifests})
+}
+
+// GetParametersAnnouncement fills the form in Argo CD's UI.
+func (s *service) GetParametersAnnouncement(stream apiclient.ConfigManagementPluginService_GetParametersAnnouncementServer) error {
+	response, err := handle(stream, s, job[*apiclient.ParametersAnnouncementResponse]{"announcing parameters", sourceOnly, s.announce})
+	if err != nil {
+		return err
+	}
+	return stream.SendAndClose(response)
+}
+
+func (s *service) generate(ctx context.Context, dir Dir, env map[string]string) (Result, error) {
+	req, err := ParseRequest(env)
+	if err != nil {
+		return Result{}, err
+	}
+	return s.generator.Generate(ctx, dir, req)
+}
+
+func (s *service) announce(_ context.Context, dir Dir, env map[string]string) (*apiclient.ParametersAnnouncementResponse, error) {
+	all := append(s.generator.announcements(dir, env), s.config.Spec.Parameters.Static...)
+	return &apiclient.ParametersAnnouncementResponse{ParameterAnnouncements: all}, nil
+}
+
+// A job is what a call does with the files that it got.
+type job[T any] struct {
+	name string
+	// keep says which files of the repository it needs, given the application's directory.
+	keep func(dir, name string) bool
+	work func(ctx context.Context, dir Dir, env map[string]string) (T, error)
+}
+
+func wholeTree(string, string) bool { return true }
+
+// sourceOnly keeps what lies in the application's directory itself: enough to see what kind of source it is.
+func sourceOnly(dir, name string) bool {
+	rest, below := strings.CutPrefix(name, dir+"/")
+	if dir == "." {
+		rest, below = name, true
+	}
+	return below && !strings.Contains(rest, "/")
+}
+
+// handle runs a job until its deadline. A job that overruns it keeps its slot and directory until it really ends.
+func handle[T any](in receiver, s *service, j job[T]) (T, error) {
+	ctx, cancel := s.withDeadline(in.Context())
+	defer cancel()
+	type outcome struct {
+		value T
+		err   error
+	}
+	up := newUpload(in)
+	done := make(chan outcome, 1)
+	go func() {
+		value, err := process(ctx, s, up, j)
+		done <- outcome{value, err}
+	}()
+	select {
+	case o := <-done:
+		return o.value, o.err
+	case <-ctx.Done():
+	}
+	grace := graceDrain
+	select {
+	case <-up.received:
+		grace = graceWork
+	default:
+	}
+	select {
+	case o := <-done:
+		return o.value, o.err
+	case <-time.After(grace):
+	case <-in.Context().Done():
+	}
+	var none T
+	return none, status.Errorf(codes.DeadlineExceeded, "%s did not finish within %s, the wait for a free slot included: if it is "+
+		"rightly so slow, raise limits.render-timeout in tagpin.yaml", j.name, s.deadline)
+}
+
+// withDeadline is the caller's deadline or our own, whichever is sooner: Argo CD v2.14 sets none.
+func (s *service) withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline := time.Now().Add(s.deadline)
+	if callers, ok := ctx.Deadline(); ok && callers.Add(-beforeCaller).Before(deadline) {
+		deadline = callers.Add(-beforeCaller)
+	}
+	return context.WithDeadline(ctx, deadline)
+}
+
+// process is one call from its first message to its result. Whatever fails, the stream is drained before the error is told.
+func process[T any](ctx context.Context, s *service, up *upload, j job[T]) (value T, err error) {
+	begin := time.Now()
+	if err = up.begin(); err == nil {
+		err = guard(func() (err error) {
+			value, err = stage(ctx, s, up, j)
+			return err
+		})
+	}
+	if drained := up.drain(); err == nil {
+		err = drained
+	}
+	env := up.env()
+	log := s.log.WithFields(logrus.Fields{"application": env[envAppName], "repository": env[envSourceRepoURL], "path": env[envSourcePath],
+		"revision": env[envAppRevision], "took": time.Since(begin).Round(time.Millisecond).String()})
+	if err != nil {
+		err = status.Error(codes.Unknown, clip(err.Error()))
+		log.Errorf("%s: %s", j.name, status.Convert(err).Message())
+		return value, err
+	}
+	log.Infof("%s: done", j.name)
+	return value, nil
+}
+
+// stage waits for a slot, unpacks the archive into a directory of its own and works on it.
+func stage[T any](ctx context.Context, s *service, up *upload, j job[T]) (value T, err error) {
+	release, err := s.queue.acquire(ctx, up.env()[envSourceRepoURL])
+	if err != nil {
+		return value, fmt.Errorf("no slot became free within %s: the operator can raise limits.concurrent-renders in tagpin.yaml: %w",
+			s.deadline, err)
+	}
+	defer release()
+	root, err := os.MkdirTemp(s.workDir, "")
+	if err != nil {
+		return value, fmt.Errorf("making a work directory: %w", err)
+	}
+	defer s.remove(root)
+	dir, err := sourceDir(root, up.metadata.GetAppRelPath())
+	if err != nil {
+		return value, err
+	}
+	if err := s.unpack(ctx, up, dir, j.keep); err != nil {
+		return value, err
+	}
+	if value, err = j.work(ctx, dir, up.env()); err != nil {
+		return value, hidePath(err, root)
+	}
+	return value, nil
+}
+
+// unpack fills dir. The whole stream is received before anything is used, since its checksum counts for all of it; and a
+// damaged archive is told as such, whatever error the damage caused.
+func (s *service) unpack(ctx context.Context, up *upload, dir Dir, keep func(dir, name string) bool) error {
+	root, err := os.OpenRoot(dir.Root)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	err = unpack(whileLasts(ctx, up), root, s.limits, func(name string) bool { return keep(dir.Path, name) })
+	if drained := up.drain(); drained != nil {
+		return drained
+	}
+	if damaged := up.verify(); damaged != nil {
+		return damaged
+	}
+	if err != nil {
+		return hidePath(err, dir.Root)
+	}
+	return nil
+}
+
+func (s *service) remove(dir string) {
+	if err := os.RemoveAll(dir); err != nil {
+		s.log.Errorf("removing a work directory: %v", err)
+	}
+}
+
+// hidePath takes the work directory out of an error: it differs from render to render, and Argo CD would take each for news.
+func hidePath(err error, root string) error {
+	text := err.Error()
+	if !strings.Contains(text, root) {
+		return err
+	}
+	return &plainError{strings.NewReplacer(root+"/", "", root, ".").Replace(text), err}
+}
+
+// A plainError says something else than what it wraps.
+type plainError struct {
+	text string
+	err  error
+}
+
+func (e *plainError) Error() string { return e.text }
+func (e *plainError) Unwrap() error { return e.err }
+
+func clip(text string) string {
+	if len(text) <= maxErrorText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxErrorText], "") + "…"
+}
