@@ -74,12 +74,15 @@ func (c *client) list(ctx context.Context) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		tags = append(tags, page.Tags...)
+		for _, t := range page.Tags {
+			if tagRE.MatchString(t) {
+				tags = append(tags, t)
+			}
+		}
 		if n >= maxPages || len(tags) > maxTags {
 			return nil, errTooLarge
 		}
 	}
-	tags = slices.DeleteFunc(tags, func(t string) bool { return !tagRE.MatchString(t) })
 	slices.Sort(tags)
 	return slices.Compact(tags), nil
 }
@@ -92,10 +95,10 @@ func (c *client) manifest(ctx context.Context, ref string) (*remote.Descriptor, 
 	return c.puller.Get(ctx, c.repo.Tag(ref))
 }
 
-// digest asks by HEAD, and by GET where the registry's answer to HEAD leaves the digest out.
+// digest asks by HEAD, and by GET where the registry's answer to HEAD leaves the digest out or gives one of another kind.
 func (c *client) digest(ctx context.Context, tag string) (string, error) {
 	d, err := c.puller.Head(ctx, c.repo.Tag(tag))
-	if err == nil {
+	if err == nil && d.Digest.Algorithm == "sha256" {
 		return d.Digest.String(), nil
 	}
 	var (

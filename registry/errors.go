@@ -32,7 +32,7 @@ type Error struct {
 	// Problem says what is wrong and what to change.
 	Problem string
 
-	ctxErr error // the end of the caller's context; all that Unwrap shows
+	cause error // an error of our own, or the end of a context; never what a remote or a library said
 }
 
 func (e *Error) Error() string {
@@ -49,8 +49,9 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s: %s (HTTP %d)", where, e.Problem, e.Status)
 }
 
-// Unwrap gives context.Canceled or context.DeadlineExceeded where that was the reason.
-func (e *Error) Unwrap() error { return e.ctxErr }
+// Unwrap gives context.Canceled or context.DeadlineExceeded where that was the reason, and what kept a question from being
+// asked, such as a *config.UnboundError.
+func (e *Error) Unwrap() error { return e.cause }
 
 // ServeStale says whether the last known answer may stand in for a failed one: an outage allows it; a refusal (401, 403)
 // or "unknown" (404) never does, nor does an answer that makes no sense.
@@ -83,7 +84,7 @@ func (r *Repository) explain(err error, tag string) error {
 	e.Problem, e.Retryable = r.aboutFailure(err)
 	for _, c := range []error{context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, c) {
-			e.ctxErr = c
+			e.cause = c
 		}
 	}
 	return e

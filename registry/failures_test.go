@@ -176,7 +176,7 @@ func TestNoStaleListAfterARefusal(t *testing.T) {
 func TestACallersDeadlineEndsItsWait(t *testing.T) {
 	s := start(t, acr.Options{})
 	s.Push("team/app", "v1", acr.Image{})
-	s.Fail(acr.List, acr.Fault{Delay: 3 * time.Second, Times: 1})
+	s.Fail(acr.List, acr.Fault{Delay: 500 * time.Millisecond, Times: 1})
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	_, err := s.repo("team/app").Tags(ctx)

@@ -103,7 +103,7 @@ func (r *Repository) badTag(tag string) error {
 
 // problem explains what stands in the way before anything was asked.
 func (r *Repository) problem(err error) error {
-	return &Error{Registry: r.host, Repository: r.path, Problem: err.Error()}
+	return &Error{Registry: r.host, Repository: r.path, Problem: err.Error(), cause: err}
 }
 
 // place names the repository, whoever asks.
