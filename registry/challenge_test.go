@@ -122,6 +122,7 @@ func TestAnswersThatMakeNoSense(t *testing.T) {
 			w.Header().Set("Link", `</v2/team/app/tags/list?last=Canary>; rel="next"`)
 			fmt.Fprint(w, `{"tags":["v1"]}`)
 		}},
+		{"no registry", "no registry API on this host", http.NotFound},
 		{"another status", "refused the request", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "Canary", http.StatusTeapot) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

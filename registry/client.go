@@ -37,10 +37,11 @@ func newClient(e Endpoint, rt http.RoundTripper, path string, l *login) (*client
 	if !pathRE.MatchString(path) || len(path) > 255 {
 		return nil, errors.New("no repository can have this name")
 	}
-	repo, err := name.NewRepository(e.API.Host+"/"+path, opts...)
+	reg, err := name.NewRegistry(e.API.Host, opts...) // by parts: parsed as one, a host without a dot would be Docker Hub's
 	if err != nil {
-		return nil, errors.New("no repository can have this name")
+		return nil, errors.New("no registry can have this host: check api_url")
 	}
+	repo := reg.Repo(path)
 	auth := authn.Anonymous
 	if !l.anonymous() {
 		auth = authn.FromConfig(authn.AuthConfig{Username: l.user, Password: l.password})

@@ -79,6 +79,9 @@ func (r *Repository) explain(err error, tag string) error {
 		e.Status, e.Code = answer.StatusCode, knownCode(answer)
 		e.Retryable = passingStatus(e.Status)
 		e.Problem = r.aboutStatus(e)
+		if e.Status == http.StatusNotFound && answer.Request != nil && answer.Request.URL.Path == "/v2/" {
+			e.Problem = "there is no registry API on this host: check api_url in registries.conf"
+		}
 		return e
 	}
 	e.Problem, e.Retryable = r.aboutFailure(err)

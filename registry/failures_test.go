@@ -28,6 +28,14 @@ func TestVanishedTag(t *testing.T) {
 		t.Errorf("deleted, by digest: %v", err)
 	}
 
+	s.Reset()
+	for range 5 {
+		_, _ = s.repo("team/app").Describe(t.Context(), "v2", nil)
+	}
+	if n := s.Counts().List; n != 0 {
+		t.Errorf("%d lists for a tag that the last list lacks already", n)
+	}
+
 	s.Fail(acr.Manifest, acr.Fault{Status: 404, Code: "MANIFEST_UNKNOWN"})
 	_, err = s.repo("team/app").Describe(t.Context(), "v1", nil)
 	if err == nil || errors.Is(err, image.ErrTagGone) || !strings.Contains(err.Error(), "ignore-tags") {

@@ -59,6 +59,15 @@ func TestFindRegistry(t *testing.T) {
 	}
 }
 
+func TestAHostWithoutADotIsNotDockerHub(t *testing.T) {
+	e, path := mustConf(t, "registries:\n- {name: h, prefix: harbor.corp, api_url: 'https://harbor'}\n").
+		find(image.Image{Registry: "harbor.corp", Repository: "team/app"})
+	c, err := newClient(*e, nil, path, nil)
+	if err != nil || c.repo.RegistryStr() != "harbor" || c.repo.RepositoryStr() != "team/app" {
+		t.Errorf("%v, %v", c, err)
+	}
+}
+
 func TestRequestLimits(t *testing.T) {
 	c := mustConf(t, "registries:\n- {name: a, prefix: a.example, api_url: 'https://a.example', limit: 3}\n"+
 		"- {name: b, prefix: b.example, api_url: 'https://b.example'}\n")

@@ -78,17 +78,21 @@ func (r *Repository) note(info cache.Info) {
 	}
 }
 
-// orGone tells a tag that vanished from one that is there and cannot be read: after a 404, only a fresh list knows.
+// orGone tells a tag that vanished from one that is there and cannot be read: after a 404, only a fresh list knows. A list
+// that lacks the tag already has been read since the caller's, so that many vanished tags cost one list.
 func (r *Repository) orGone(ctx context.Context, tag string, err error) error {
 	var e *Error
 	if !errors.As(err, &e) || e.Status != http.StatusNotFound {
 		return err
 	}
-	tags, _, listErr := r.r.tags.Refresh(ctx, r.key(), r.loadTags)
-	switch {
-	case listErr != nil:
-		return listErr
-	case slices.Contains(tags, tag):
+	tags, info, known := r.r.tags.Peek(r.key())
+	if !known || info.Stale != nil || slices.Contains(tags, tag) {
+		var listErr error
+		if tags, _, listErr = r.r.tags.Refresh(ctx, r.key(), r.loadTags); listErr != nil {
+			return listErr
+		}
+	}
+	if slices.Contains(tags, tag) {
 		return err
 	}
 	return fmt.Errorf("%s/%s:%s: %w", r.host, r.path, tag, image.ErrTagGone)
