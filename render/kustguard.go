@@ -219,14 +219,14 @@ func localNode(n *yaml.Node, field string) error {
 	switch n.Kind {
 	case yaml.AliasNode:
 		if n.Alias.Kind == yaml.ScalarNode {
-			return localScalar(n.Alias.Value, field)
+			return localScalar(text(n.Alias), field)
 		}
 		if pathField(field) {
 			return fmt.Errorf("%s: an alias is not supported here: write the paths out", field)
 		}
 		return nil
 	case yaml.ScalarNode:
-		return localScalar(n.Value, field)
+		return localScalar(text(n), field)
 	}
 	for i, child := range n.Content {
 		below := field
@@ -245,10 +245,16 @@ func keyOf(mapping *yaml.Node, i int) string {
 	if i%2 == 0 {
 		return ""
 	}
-	if key := mapping.Content[i-1]; key.Kind == yaml.AliasNode {
-		return key.Alias.Value
+	return text(mapping.Content[i-1])
+}
+
+// text is what a scalar stands for, also as an alias or in base64 (!!binary).
+func text(n *yaml.Node) string {
+	var s string
+	if n.Decode(&s) != nil {
+		return n.Value
 	}
-	return mapping.Content[i-1].Value
+	return s
 }
 
 func localScalar(value, field string) error {

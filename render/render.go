@@ -133,12 +133,21 @@ func interrupted(ctx context.Context) error {
 	}
 }
 
-// guarded keeps a panic in a library from ending the server, and with it everybody else's render.
+// A CrashError is a panic in a template engine, turned into an error so that it ends one render and not the server.
+type CrashError struct {
+	Path  string // of the application
+	Value any    // what panic was called with
+	Stack []byte // for the log
+}
+
+func (e *CrashError) Error() string {
+	return fmt.Sprintf("rendering %q: the template engine crashed: %v", e.Path, e.Value)
+}
+
 func guarded(ctx context.Context, r *Request) (res Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			fmt.Fprintf(os.Stderr, "render: panic: %v\n%s", p, debug.Stack())
-			err = fmt.Errorf("rendering %q: the template engine crashed: %v", r.Path, p)
+			err = &CrashError{Path: r.Path, Value: p, Stack: debug.Stack()}
 		}
 	}()
 	return run(ctx, r)

@@ -1,16 +1,17 @@
 package render
 
 import (
-	"bytes"
 	"fmt"
+	"regexp"
 )
 
-// unused looks for each image's tag behind a colon, as in any reference to it.
+// unused looks for each image's tag behind a colon: in a reference, or as the value of a field of its own.
 func unused(kind Type, images []Image, manifests []byte) []string {
 	var out []string
 	for n := range images {
 		img := &images[n]
-		if mentions(manifests, ":"+img.version()) {
+		found := regexp.MustCompile(`: ?["']?` + regexp.QuoteMeta(img.version()) + `([^A-Za-z0-9._-]|$)`)
+		if found.Match(manifests) {
 			continue
 		}
 		where := img.parameter("helm.image-name") + ", helm.image-tag or helm.image-spec"
@@ -21,18 +22,4 @@ func unused(kind Type, images []Image, manifests []byte) []string {
 			img.version(), where))
 	}
 	return out
-}
-
-// mentions reports whether text holds s, not followed by more of a tag.
-func mentions(text []byte, s string) bool {
-	for {
-		i := bytes.Index(text, []byte(s))
-		if i < 0 {
-			return false
-		}
-		text = text[i+len(s):]
-		if len(text) == 0 || !tagGrammar.Match(text[:1]) && text[0] != '.' && text[0] != '-' {
-			return true
-		}
-	}
 }
