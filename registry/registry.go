@@ -63,6 +63,7 @@ type Registries struct {
 	logins  *loginCache
 
 	mu    sync.Mutex
+	of    *conf            // the version that hosts were made for
 	hosts map[string]*host // by Endpoint identity
 }
 
@@ -124,14 +125,15 @@ func New(o Options) (*Registries, error) {
 // bound it for this application, else the one of registries.conf, else none. It asks nothing yet. Use a new one for each
 // resolution: it follows changes of registries.conf and of Secrets, and Staleness tells of this one's answers.
 func (r *Registries) Repository(app image.Application, e image.Entry) (*Repository, error) {
-	ep, path := r.conf.current().find(e.Image)
+	c := r.conf.current()
+	ep, path := c.find(e.Image)
 	repo := &Repository{r: r, ep: ep, app: app, entry: e, host: registryName(e.Image), path: path}
 	l, err := repo.resolveLogin(context.Background()) // bounded by extTimeout
 	if err != nil {
 		return nil, repo.problem(err)
 	}
 	repo.cred.Store(l)
-	if repo.via, err = r.hostOf(ep); err != nil {
+	if repo.via, err = r.hostOf(c, ep); err != nil {
 		return nil, repo.problem(err)
 	}
 	if _, err := repo.client(); err != nil {
@@ -149,10 +151,15 @@ func (r *Registries) ConfProblem() error {
 	return r.conf.problem()
 }
 
-// hostOf returns the one way to a registry, so that its limits hold for everybody together.
-func (r *Registries) hostOf(e *Endpoint) (*host, error) {
+// hostOf returns the one way to a registry, so that its limits hold for everybody together. A new registries.conf makes new
+// ones; those in use live on with their users.
+func (r *Registries) hostOf(c *conf, e *Endpoint) (*host, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.of != c || len(r.hosts) >= maxHosts {
+		r.of = c
+		clear(r.hosts)
+	}
 	id := e.identity()
 	if h := r.hosts[id]; h != nil {
 		return h, nil
@@ -164,9 +171,6 @@ func (r *Registries) hostOf(e *Endpoint) (*host, error) {
 	rt, err := newTransport(*e, g, r.count)
 	if err != nil {
 		return nil, err
-	}
-	if len(r.hosts) >= maxHosts {
-		clear(r.hosts) // those in use live on with their users
 	}
 	h := &host{rt: rt, clients: map[string]*client{}}
 	r.hosts[id] = h
