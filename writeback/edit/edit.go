@@ -9,10 +9,7 @@
 // person can do.
 package edit
 
-import (
-	"fmt"
-	"strconv"
-)
+import "fmt"
 
 // A Refusal is why a file was left as it is. The name of the file is the caller's to add.
 type Refusal struct {
@@ -25,14 +22,15 @@ type Refusal struct {
 }
 
 func (r *Refusal) Error() string {
-	s := r.Path
-	if r.Line > 0 {
-		s += " (line " + strconv.Itoa(r.Line) + ")"
+	switch {
+	case r.Path != "" && r.Line > 0:
+		return fmt.Sprintf("%s (line %d) %s", r.Path, r.Line, r.Reason)
+	case r.Path != "":
+		return r.Path + " " + r.Reason
+	case r.Line > 0:
+		return fmt.Sprintf("line %d: %s", r.Line, r.Reason)
 	}
-	if s == "" {
-		return r.Reason
-	}
-	return s + " " + r.Reason
+	return r.Reason
 }
 
 func refuse(path string, line int, format string, args ...any) error {

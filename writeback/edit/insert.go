@@ -17,8 +17,8 @@ func (f *file) add(p place, value string) (*splice, error) {
 		return nil, refuse(p.path, p.merged.Line, "comes by a merge key (<<), so only a copy of what is merged could hold it: "+
 			"write %s out", below("", p.missing[0].key))
 	}
-	style := f.style(p.parent)
-	return f.insert(p, flowChain(p.missing, value, style), f.chain(p.missing, value))
+	style := f.styleAt(p)
+	return f.insert(p, flowChain(p.missing, style(value), f.style(p.parent)), f.chain(p.missing, style(value)))
 }
 
 // insert puts a new key into a mapping, as one text or as lines that are not indented yet.
@@ -90,8 +90,7 @@ func (f *file) insertFlow(n *yaml.Node, text string) (*splice, error) {
 	return &splice{at, at, ", " + text}, err
 }
 
-func flowChain(steps []step, value string, style func(string) string) string {
-	text := style(value)
+func flowChain(steps []step, text string, style func(string) string) string {
 	for i := len(steps) - 1; i >= 0; i-- {
 		text = style(steps[i].key) + ": " + text
 		if i > 0 {
@@ -101,13 +100,13 @@ func flowChain(steps []step, value string, style func(string) string) string {
 	return text
 }
 
-func (f *file) chain(steps []step, value string) []string {
+func (f *file) chain(steps []step, text string) []string {
 	var lines []string
 	indent := f.indent()
 	for i, s := range steps {
 		lines = append(lines, strings.Repeat(" ", i*indent)+plainOrQuoted(s.key)+":")
 	}
-	lines[len(lines)-1] += " " + plainOrQuoted(value)
+	lines[len(lines)-1] += " " + text
 	return lines
 }
 

@@ -45,7 +45,8 @@ func SetKustomizeImage(data []byte, c KustomizeChange) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	want := []field{{fieldName, c.Name}, {fieldNewName, c.NewName}, {fieldNewTag, c.NewTag}, {fieldDigest, c.Digest}}
+	want := []field{{key: fieldName, value: c.Name}, {key: fieldNewName, value: c.NewName},
+		{key: fieldNewTag, value: c.NewTag}, {key: fieldDigest, value: c.Digest}}
 	var out []byte
 	if entry < 0 {
 		entry = -entry - 1
@@ -134,7 +135,7 @@ func updateImage(data []byte, entry string, c KustomizeChange) ([]byte, error) {
 	out := data
 	var err error
 	if c.NewName != "" {
-		if out, err = setField(out, entry, field{fieldNewName, c.NewName}); err != nil {
+		if out, err = setField(out, entry, field{key: fieldNewName, value: c.NewName}); err != nil {
 			return nil, err
 		}
 	}
@@ -144,7 +145,7 @@ func updateImage(data []byte, entry string, c KustomizeChange) ([]byte, error) {
 	if out, err = switchField(out, entry, c); err != nil {
 		return nil, err
 	}
-	for _, w := range []field{{fieldNewTag, c.NewTag}, {fieldDigest, c.Digest}} {
+	for _, w := range []field{{key: fieldNewTag, value: c.NewTag}, {key: fieldDigest, value: c.Digest}} {
 		if out, err = setField(out, entry, w); err != nil {
 			return nil, err
 		}

@@ -84,6 +84,8 @@ type place struct {
 	key *yaml.Node
 	// missing is how it goes on below parent.
 	missing []step
+	// bare is set when the new value is no text, and is written as it is.
+	bare bool
 	// merged holds the value when a merge key brings it, and the mapping itself does not hold it.
 	merged *yaml.Node
 }
@@ -134,13 +136,13 @@ func descend(n *yaml.Node, s step, at string) (value, key *yaml.Node, err error)
 	case s.key == "" && n.Kind != yaml.SequenceNode:
 		return nil, nil, refuse(at, n.Line, "is %s, no list: leave out the index [%d]", kindName(n), s.index)
 	case s.key == "" && (s.index < 0 || s.index >= len(n.Content)):
-		return nil, nil, refuse(at, n.Line, "has %d items, counted from 0, and no item [%d]: correct the index", len(n.Content), s.index)
+		return nil, nil, refuse(at, n.Line, "has no item [%d]: there are %d, counted from 0", s.index, len(n.Content))
 	case s.key == "":
 		return n.Content[s.index], nil, nil
+	case n.Kind != yaml.MappingNode && at == "":
+		return nil, nil, refuse("", n.Line, "the file holds %s, no mapping of keys to values: correct it", kindName(n))
 	case n.Kind == yaml.SequenceNode:
 		return nil, nil, refuse(at, n.Line, "is a list: say which item, as in %s[0]", at)
-	case n.Kind != yaml.MappingNode && at == "":
-		return nil, nil, refuse("", n.Line, "the file holds %s, no mapping of keys to values", kindName(n))
 	case n.Kind != yaml.MappingNode:
 		return nil, nil, refuse(at, n.Line, "is %s, so there is no %s in it: correct the path", kindName(n), s.below(at))
 	}

@@ -220,7 +220,7 @@ func parsePinFields(pin image.Pin) (image.Pin, error) {
 				&yaml.Node{Kind: yaml.ScalarNode, Value: w.value, Tag: strTag})
 		}
 	}
-	return parsePin(&e, "the pin")
+	return parsePin(&e, "")
 }
 
 func pinFields(p image.Pin) []field {
@@ -228,7 +228,8 @@ func pinFields(p image.Pin) []field {
 	if p.Hold {
 		hold = strconv.FormatBool(p.Hold)
 	}
-	return []field{{pinAlias, p.Alias}, {pinImage, p.Image}, {pinTag, p.Tag}, {pinDigest, p.Digest}, {pinHold, hold}}
+	return []field{{key: pinAlias, value: p.Alias}, {key: pinImage, value: p.Image}, {key: pinTag, value: p.Tag},
+		{key: pinDigest, value: p.Digest}, {key: pinHold, value: hold, bare: true}}
 }
 
 // setPin writes one pin and says which entry it is.

@@ -70,13 +70,24 @@ func (f *file) rename(m *yaml.Node, i int, key string) (*splice, error) {
 }
 
 // A field is a key of a list's entry; an empty value means that it is not there.
-type field struct{ key, value string }
+type field struct {
+	key, value string
+	bare       bool // no text: never quoted
+}
+
+func (w field) text(style func(string) string) string {
+	if w.bare {
+		return w.value
+	}
+	return style(w.value)
+}
 
 // setField changes, adds or removes one field of an entry, which is named by its path.
 func setField(data []byte, entry string, want field) ([]byte, error) {
 	return change(data, func(f *file) (*splice, error) {
 		path := below(entry, want.key)
 		p, err := f.find(path)
+		p.bare = want.bare
 		switch {
 		case err != nil:
 			return nil, err
@@ -117,6 +128,8 @@ func (f *file) appendEntry(root *yaml.Node, key string, fields []field) (*splice
 	switch {
 	case list.Kind != yaml.SequenceNode:
 		return nil, refuse(key, list.Line, "is %s, no list: correct it", kindName(list))
+	case f.flow[list] && len(list.Content) == 0 && !f.flow[root]:
+		return f.openList(p, list, indented(entryLines(fields, 2), f.listIndent()))
 	case f.flow[list]:
 		style := f.style(root)
 		if len(list.Content) > 0 {
@@ -129,6 +142,26 @@ func (f *file) appendEntry(root *yaml.Node, key string, fields []field) (*splice
 		return nil, err
 	}
 	return f.linesAfter(last, indented(entryLines(fields, entryWidth(list)), list.Column-1)), nil
+}
+
+// openList gives an empty list (key: []) lines of its own. A comment behind it stays behind the key.
+func (f *file) openList(p place, list *yaml.Node, lines []string) (*splice, error) {
+	end, err := f.end(list)
+	if err != nil {
+		return nil, err
+	}
+	start := f.offset(list)
+	behind := strings.TrimLeft(string(f.src[end:f.lineEnd(end)]), " \t")
+	if p.alias || f.src[start] != '[' || f.lineEnd(start) < end || behind != "" && behind[0] != '#' {
+		return nil, refuse(p.path, list.Line, "is an empty list that cannot be filled in place: write it as %s: []", p.path)
+	}
+	if behind == "" {
+		start = len(strings.TrimRight(string(f.src[:start]), " \t"))
+	}
+	s := f.linesAfter(end, lines)
+	s.text = behind + string(f.src[f.lineEnd(end):s.start]) + s.text
+	s.start = start
+	return s, nil
 }
 
 // entryWidth is how far the keys of a list's entries stand behind the dash.
@@ -150,7 +183,7 @@ func entryLines(fields []field, width int) []string {
 		if len(lines) == 0 {
 			dash = "-"
 		}
-		lines = append(lines, dash+strings.Repeat(" ", width-len(dash))+f.key+": "+plainOrQuoted(f.value))
+		lines = append(lines, dash+strings.Repeat(" ", width-len(dash))+f.key+": "+f.text(plainOrQuoted))
 	}
 	return lines
 }
@@ -159,7 +192,7 @@ func inlineEntry(fields []field, style func(string) string) string {
 	var parts []string
 	for _, f := range fields {
 		if f.value != "" {
-			parts = append(parts, style(f.key)+": "+style(f.value))
+			parts = append(parts, style(f.key)+": "+f.text(style))
 		}
 	}
 	return strings.Join(parts, ", ")

@@ -55,6 +55,14 @@ func plainOrQuoted(s string) string {
 	return doubleQuoted(s)
 }
 
+// styleAt is how a new value is written.
+func (f *file) styleAt(p place) func(string) string {
+	if p.bare {
+		return asIs
+	}
+	return f.style(p.parent)
+}
+
 // style keeps to the habits around a new value: JSON stays JSON.
 func (f *file) style(m *yaml.Node) func(string) string {
 	if m != nil && f.flow[m] && m.Kind == yaml.MappingNode && len(m.Content) > 0 &&
@@ -67,17 +75,15 @@ func (f *file) style(m *yaml.Node) func(string) string {
 // set makes a scalar hold another value, in the same quotes if it has some. It returns nil when it holds it already.
 func (f *file) set(p place, value string) (*splice, error) {
 	n := p.value
-	style := f.style(p.parent)
+	style := f.styleAt(p)
 	if n.Kind == yaml.AliasNode {
-		at := f.offset(n)
-		end, err := f.expect(n, at, "*"+n.Value)
-		return &splice{at, end, style(value)}, err
+		return f.replaceAlias(n, value, style)
 	}
 	at, text, err := f.writable(p)
 	if err != nil {
 		return nil, err
 	}
-	if n.Value == value && (text || n.Style&quoted != 0 || plain(value)) {
+	if n.Value == value && (text || p.bare || isSafe(n)) {
 		return nil, nil //nolint:nilnil // nothing to do
 	}
 	switch {
@@ -96,6 +102,19 @@ func (f *file) set(p place, value string) (*splice, error) {
 		return nil, refuse(p.path, n.Line, "is a text of several lines: write it on one")
 	}
 	return &splice{at, end, inQuotesOf(n, style)(value)}, nil
+}
+
+// isSafe says whether every reader takes a scalar for the text that it is.
+func isSafe(n *yaml.Node) bool { return n.Style&quoted != 0 || plain(n.Value) }
+
+// replaceAlias puts a text in place of an alias, unless what it stands for is that text by now.
+func (f *file) replaceAlias(n *yaml.Node, value string, style func(string) string) (*splice, error) {
+	if target := n.Alias; target.Kind == yaml.ScalarNode && target.Value == value && target.ShortTag() == strTag && isSafe(target) {
+		return nil, nil //nolint:nilnil // nothing to do
+	}
+	at := f.offset(n)
+	end, err := f.expect(n, at, "*"+n.Value)
+	return &splice{at, end, style(value)}, err
 }
 
 // writable says where a scalar's own text starts, and whether it is explicitly one of a text.
