@@ -38,8 +38,8 @@ func (s Secrets) Read(namespace, name, field string) (string, error) {
 	text, err := s.read(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", fmt.Errorf("reading %s: %s is missing: mount the Secret %s of namespace %s at %s: %w",
-			ref, where, name, namespace, filepath.Dir(where), fs.ErrNotExist)
+		return "", &missingError{fmt.Sprintf("reading %s: %s is missing: mount the Secret %s of namespace %s at %s",
+			ref, where, name, namespace, filepath.Dir(where))}
 	case errors.Is(err, fs.ErrPermission):
 		return "", fmt.Errorf("reading %s: no permission to read %s: make it readable for tagpin's user: %w",
 			ref, where, fs.ErrPermission)
@@ -48,6 +48,12 @@ func (s Secrets) Read(namespace, name, field string) (string, error) {
 	}
 	return text, nil
 }
+
+// missingError is fs.ErrNotExist in other words.
+type missingError struct{ text string }
+
+func (e *missingError) Error() string { return e.text }
+func (e *missingError) Unwrap() error { return fs.ErrNotExist }
 
 func (s Secrets) read(file string) (string, error) {
 	root, err := os.OpenRoot(s.Dir)

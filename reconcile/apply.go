@@ -73,7 +73,7 @@ func (l *Loop) attempt(ctx context.Context, p image.Place, group []*check, fresh
 	}
 	if err != nil {
 		for _, c := range group {
-			c.stop(stateOf(err), err)
+			c.stop(stateOf(err, image.Blocked), err)
 		}
 		return false
 	}
@@ -112,28 +112,21 @@ func (l *Loop) judgeAll(ctx context.Context, p image.Place, b image.Branch, grou
 	return commits, writing
 }
 
-// notFollowedError is the branch rule's answer.
-type notFollowedError struct{ text string }
-
-func (e *notFollowedError) Error() string { return e.text }
-
 // followed is the branch rule: pins are written on the default branch, or on the one that git-branch names.
 func followed(p image.Place, b image.Branch) error {
-	switch {
-	case !b.Exists:
-		return &notFollowedError{fmt.Sprintf("not followed: %s is no branch of the repository; pins are written to branches alone", b.Name)}
-	case !p.Named && !b.Default:
-		return &notFollowedError{fmt.Sprintf("not followed: %s is not the default branch: set git-branch: %s", b.Name, b.Name)}
+	if !b.Exists || !p.Named && !b.Default {
+		return &image.NotFollowedError{Branch: b.Name, NoBranch: !b.Exists}
 	}
 	return nil
 }
 
-func stateOf(err error) image.State {
-	var rule *notFollowedError
+// stateOf is NotFollowed for the branch rule's errors, and another state for the rest.
+func stateOf(err error, other image.State) image.State {
+	var rule *image.NotFollowedError
 	if errors.As(err, &rule) {
 		return image.NotFollowed
 	}
-	return image.Blocked
+	return other
 }
 
 // judge decides on each image of an application.

@@ -80,7 +80,7 @@ func (c *check) locate(w Writer) {
 	place, err := w.Place(c.update.App, c.update.Options.WriteBack)
 	c.place = place
 	if err != nil {
-		c.stop(image.Refused, err)
+		c.stop(stateOf(err, image.Refused), err)
 	}
 }
 

@@ -31,11 +31,11 @@ var allowed = map[string][]string{
 // onlyIn says which outside packages are the business of which own package alone.
 var onlyIn = map[string][]string{
 	"github.com/google/go-containerregistry/": {"registry"},
-	"helm.sh/helm/":                           {"render"},
-	"sigs.k8s.io/kustomize/api":               {"render"},
-	"google.golang.org/grpc":                  {"plugin"},
-	"github.com/argoproj/argo-cd/":            {"plugin", "cmd"},
-	"github.com/patrickmn/go-cache":           {"cache"},
+	"helm.sh/helm/":                 {"render"},
+	"sigs.k8s.io/kustomize/api":     {"render"},
+	"google.golang.org/grpc":        {"plugin"},
+	"github.com/argoproj/argo-cd/":  {"plugin", "cmd"},
+	"github.com/patrickmn/go-cache": {"cache"},
 }
 
 func TestImportRules(t *testing.T) {

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"os"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -49,25 +47,18 @@ func (f engineFlags) open(flags *pflag.FlagSet, credentials string, log *logrus.
 		return nil, err
 	}
 	registries, err := registry.New(registry.Options{
-		ConfPath:    f.conf(flags),
-		Secrets:     config.OpenSecrets(f.secretsDir),
-		Settings:    settings,
-		Credentials: credentials,
-		CacheTTL:    f.cacheTTL,
-		Log:         log,
+		ConfPath:     f.registriesConf,
+		ConfRequired: flags.Changed("registries-conf-path"),
+		Secrets:      config.OpenSecrets(f.secretsDir),
+		Settings:     settings,
+		Credentials:  credentials,
+		CacheTTL:     f.cacheTTL,
+		Log:          log,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &engine{settings, registries}, nil
-}
-
-// conf is the path of registries.conf; empty where nobody named one and there is none at the default place.
-func (f engineFlags) conf(flags *pflag.FlagSet) string {
-	if _, err := os.Stat(f.registriesConf); errors.Is(err, os.ErrNotExist) && !flags.Changed("registries-conf-path") {
-		return ""
-	}
-	return f.registriesConf
 }
 
 // Resolve implements plugin.Resolver.
@@ -83,8 +74,11 @@ func (e *engine) Resolve(ctx context.Context, app image.Application, entry image
 
 func (e *engine) generator(log *logrus.Logger) *plugin.Generator {
 	return plugin.NewGenerator(plugin.Settings{
-		Resolver: e,
-		NoMatch:  resolve.NoMatch,
-		Log:      log,
+		Resolver:   e,
+		NoMatch:    resolve.NoMatch,
+		Defaults:   image.Defaults{WriteBackMethod: string(e.settings.Defaults.WriteBackMethod)},
+		AllowEmpty: e.settings.AllowsEmpty,
+		MaxOutput:  int(e.settings.Limits.ManifestBytes),
+		Log:        log,
 	})
 }

@@ -119,7 +119,7 @@ func printJSON(w io.Writer, e image.Entry, c image.Choice, problem error) error 
 		Tag:        orNull(c.Tag),
 		Digest:     orNull(c.Digest),
 		Strategy:   e.Policy.Strategy,
-		Constraint: e.Policy.Constraint,
+		Constraint: c.Constraint,
 		Candidates: c.Candidates,
 		Rejected:   append([]image.Rejection{}, c.Rejected...),
 	}

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"time"
+	"cmp"
 
 	"github.com/spf13/cobra"
 
@@ -28,6 +28,10 @@ func newServe() *cobra.Command {
 				return err
 			}
 			options.Generator, options.Log = engine.generator(log), log
+			limits := engine.settings.Limits
+			options.Limits = plugin.Limits{TotalBytes: int64(limits.ArchiveBytes), FileBytes: int64(limits.FileBytes), Files: limits.ArchiveFiles}
+			options.Concurrency = cmp.Or(options.Concurrency, limits.ConcurrentRenders)
+			options.Deadline = cmp.Or(options.Deadline, limits.RenderTimeout)
 			server, err := plugin.NewServer(options)
 			if err != nil {
 				return err
@@ -42,7 +46,7 @@ func newServe() *cobra.Command {
 	flags.StringVar(&options.ConfigDir, "config-dir", "/home/argocd/cmp-server/config", "the directory of plugin.yaml")
 	flags.StringVar(&options.PluginsDir, "plugins-dir", "/home/argocd/cmp-server/plugins", "where argocd-repo-server looks for plugin sockets")
 	flags.StringVar(&options.WorkDir, "work-dir", "", "where archives are unpacked; emptied at start (default: _tagpin in the temporary directory)")
-	flags.IntVar(&options.Concurrency, "max-concurrent-renders", 0, "how many renders run at a time (default: the number of cores)")
-	flags.DurationVar(&options.Deadline, "render-timeout", 45*time.Second, "how long one render may take, waiting included")
+	flags.IntVar(&options.Concurrency, "max-concurrent-renders", 0, "how many renders run at a time (default: the settings', or the number of cores)")
+	flags.DurationVar(&options.Deadline, "render-timeout", 0, "how long one render may take, waiting included (default: the settings', or 45s)")
 	return cmd
 }

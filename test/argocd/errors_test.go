@@ -62,7 +62,7 @@ func TestErrorsThatPeopleRead(t *testing.T) {
 	git.write("empty-chart/templates/none.yaml", "{{- /* nothing */ -}}\n")
 	git.write("broken-kustomization/kustomization.yaml", "resources: [absent.yaml]\n")
 	git.write("unknown-field/kustomization.yaml", "resorces: []\n")
-	git.write("remote-base/kustomization.yaml", "resources: [https://github.com/example/base?ref=v1]\n")
+	git.write("remote-base/kustomization.yaml", "resources:\n- https://github.com/example/base?ref=v1\n")
 	git.write("plain/deployment.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n")
 	git.commit("mistakes")
 	server := Start(t, side.sockets)
