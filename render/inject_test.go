@@ -170,6 +170,12 @@ func TestInjectIntoKustomization(t *testing.T) {
 		"another name with an entry": {
 			"[{name: echo, newName: x/echo, newTag: v0}]", "echo:1", renamed("echo"), echoServer + ":v2.0",
 		},
+		"an entry that renames to the image": {
+			"[{name: zzz, newName: " + echoServer + ", newTag: v0}]", "zzz:1", echo("v2.0"), echoServer + ":v2.0",
+		},
+		"others keep their order": {
+			"[{name: b, newName: a}, {name: a, newTag: x}]", "b", echo("v2.0"), "a:x",
+		},
 		"tag and digest": {"[]", echoServer, pinned, echoServer + ":v2.0@" + digest},
 	} {
 		t.Run(name, func(t *testing.T) {

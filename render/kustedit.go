@@ -78,8 +78,16 @@ func readKustomization(t *tree, dir string) (string, *types.Kustomization, error
 	return file, kust, nil
 }
 
-// setImages is `kustomize edit set image` with each of the kustomize.images.
+// setImages is `kustomize edit set image` with the kustomize.images. That leaves the first entry of each name, sorted.
 func setImages(kust *types.Kustomization, r *Request) error {
+	if len(r.Kustomize.Images) == 0 {
+		return nil
+	}
+	byName := map[string]types.Image{}
+	for _, entry := range slices.Backward(kust.Images) {
+		byName[entry.Name] = entry
+	}
+	kust.Images = slices.Collect(maps.Values(byName))
 	for _, raw := range r.Kustomize.Images {
 		img, err := parseImage(r.substitute(raw))
 		if err != nil {
@@ -87,6 +95,7 @@ func setImages(kust *types.Kustomization, r *Request) error {
 		}
 		setImage(kust, img)
 	}
+	slices.SortFunc(kust.Images, func(a, b types.Image) int { return strings.Compare(a.Name, b.Name) })
 	return nil
 }
 
@@ -108,14 +117,18 @@ func parseImage(arg string) (types.Image, error) {
 // keep stands for what the kustomization has, as in `kustomize edit set image`.
 const keep = "*"
 
-// setImage replaces the entry of that name, and sorts the entries by name.
+// setImage replaces the entry of that name, or adds one at the end.
 func setImage(kust *types.Kustomization, img types.Image) {
-	var old types.Image
-	for _, entry := range kust.Images {
+	i := len(kust.Images)
+	for n, entry := range kust.Images {
 		if entry.Name == img.Name {
-			old = entry
+			i = n // kustomize applies all entries in turn, so the last one decides
 		}
 	}
+	if i == len(kust.Images) {
+		kust.Images = append(kust.Images, types.Image{})
+	}
+	old := kust.Images[i]
 	for _, field := range []struct{ value, old *string }{
 		{&img.NewName, &old.NewName}, {&img.NewTag, &old.NewTag}, {&img.Digest, &old.Digest},
 	} {
@@ -123,12 +136,11 @@ func setImage(kust *types.Kustomization, img types.Image) {
 			*field.value = *field.old
 		}
 	}
-	kust.Images = slices.DeleteFunc(kust.Images, func(i types.Image) bool { return i.Name == img.Name })
-	kust.Images = append(kust.Images, img)
-	slices.SortStableFunc(kust.Images, func(a, b types.Image) int { return strings.Compare(a.Name, b.Name) })
+	kust.Images[i] = img
 }
 
-// injectKustomize sets the chosen tags. An entry that gives the image another name keeps it, unless kustomize.image-name says
+// injectKustomize sets the chosen tags, and leaves the order of the entries alone: where one renames what the next one looks
+// for, it matters, and the tag of one image must not change another's. An entry that gives the image another name keeps it, unless kustomize.image-name says
 // which name the manifests have: then the image's own name is the new one.
 func injectKustomize(kust *types.Kustomization, images []Image) error {
 	written := map[string]*Image{}

@@ -184,6 +184,10 @@ func TestSameAsKustomizeProgram(t *testing.T) {
 			edits: [][]string{{"set", "image", "tools:2", "bookshop=*:3",
 				"registry.example.com:5000/infra/proxy=proxy@sha256:" + strings.Repeat("a", 64), "new=registry:5000/x"}},
 		},
+		"images twice": {
+			root: testdata, path: "bookshop/overlays/twice", kustomize: image.Kustomize{Images: []string{"other:2"}},
+			edits: [][]string{{"set", "image", "other:2"}},
+		},
 		"replicas": {
 			root: testdata, path: dir, kustomize: image.Kustomize{Replicas: map[string]string{"bookshop": "5"}},
 			edits: [][]string{{"set", "replicas", "bookshop=5"}},
