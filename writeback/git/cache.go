@@ -145,6 +145,11 @@ func (s *session) shrink(ctx context.Context) error {
 	if diskUsage(s.r.dir) <= s.r.options.MaxCacheBytes {
 		return nil
 	}
+	return s.empty(ctx)
+}
+
+// empty begins the cache of this repository anew.
+func (s *session) empty(ctx context.Context) error {
 	for _, sub := range []string{treeDir, historyDir} {
 		if err := os.RemoveAll(filepath.Join(s.r.dir, sub)); err != nil {
 			return s.r.wrap(err, "emptying the cache")

@@ -190,9 +190,7 @@ func sameButForCase(entries []entry, name string) string {
 
 // writeTrees writes the changed trees from the leaves up with one process, and returns the root's name.
 func (s *session) writeTrees(ctx context.Context, root *node) (string, error) {
-	watched, stop := s.watch(ctx)
-	defer stop()
-	cmd := s.command(watched, treeDir, "mktree", "-z", "--missing", "--batch")
+	cmd := s.command(ctx, treeDir, "mktree", "-z", "--missing", "--batch")
 	printed := &bounded{max: 16 << 10}
 	cmd.Stderr = printed
 	in, err := cmd.StdinPipe()
@@ -211,7 +209,7 @@ func (s *session) writeTrees(ctx context.Context, root *node) (string, error) {
 	waitErr := cmd.Wait()
 	s.ended(cmd)
 	if waitErr != nil {
-		return "", s.failure(watched, waitErr, printed.String())
+		return "", s.failure(ctx, waitErr, printed.String())
 	}
 	return sha, s.r.wrap(writeErr, "writing trees")
 }

@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A Tip is where a branch points.
@@ -106,10 +108,43 @@ func (s *session) partial() *session {
 	return &told
 }
 
+// fetch runs git fetch within Options.MaxBytes and returns what it printed on its standard error.
+func (s *session) fetch(ctx context.Context, sub string, in io.Reader, args ...string) (string, error) {
+	start, limit := diskUsage(s.r.dir), s.r.options.MaxBytes
+	tooBig := func() error {
+		if diskUsage(s.r.dir)-start <= limit {
+			return nil
+		}
+		return &Error{Kind: TooBig, Remote: s.r.address.shown, Detail: fmt.Sprintf("the server sent more than %d bytes, which is the limit", limit)}
+	}
+	watched, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		for watched.Err() == nil {
+			select {
+			case <-watched.Done():
+			case <-time.After(50 * time.Millisecond):
+				if err := tooBig(); err != nil {
+					cancel(err)
+				}
+			}
+		}
+	}()
+	_, printed, err := s.partial().run(watched, sub, in, append(fetchFlags(), args...)...)
+	if err == nil {
+		err = tooBig()
+	}
+	if KindOf(err) == TooBig {
+		return "", errors.Join(err, s.empty(ctx))
+	}
+	return printed, err
+}
+
 // fetchFlags keep git from fetching, writing or asking for anything that was not named.
-func fetchFlags(more ...string) []string {
-	return append([]string{"fetch", "-q", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-gc", "--no-write-commit-graph",
-		"--no-show-forced-updates", "--refmap="}, more...)
+func fetchFlags() []string {
+	return []string{"fetch", "-q", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-gc",
+		"--no-write-commit-graph", "--no-show-forced-updates", "--refmap=",
+	}
 }
 
 // ensure has a commit with all its trees in the cache: no request when it is there, two when not. The trees that the cache has
@@ -127,8 +162,7 @@ func (s *session) ensure(ctx context.Context, sha string) error {
 	if err := s.shrink(ctx); err != nil {
 		return err
 	}
-	args := append(fetchFlags("--depth=1", "--filter=blob:none"), "--end-of-options", remoteName, sha)
-	_, printed, err := s.partial().run(ctx, treeDir, nil, args...)
+	printed, err := s.fetch(ctx, treeDir, nil, "--depth=1", "--filter=blob:none", "--end-of-options", remoteName, sha)
 	if err != nil {
 		return err
 	}
@@ -198,7 +232,8 @@ func (s *session) fetchBlobs(ctx context.Context, shas []string) error {
 	}
 	// Negotiation would only say which commits we have; it can't make single files smaller.
 	in := strings.NewReader(strings.Join(shas, "\n") + "\n")
-	args := append([]string{"-c", "fetch.negotiationAlgorithm=noop"}, fetchFlags("--filter=blob:none", "--stdin", "--end-of-options", remoteName)...)
-	_, err := s.partial().git(ctx, treeDir, in, args...)
+	single := *s
+	single.config = append(slices.Clone(s.config), [2]string{"fetch.negotiationAlgorithm", "noop"})
+	_, err := single.fetch(ctx, treeDir, in, "--filter=blob:none", "--stdin", "--end-of-options", remoteName)
 	return err
 }

@@ -289,7 +289,7 @@ func TestExactCommit(t *testing.T) {
 	r := open(t, t.TempDir(), overHTTP(s, "demo"), git.Options{})
 	c := commitOf("subject\n\nbody\n", map[string]string{"a/c": "x", "a=": "y"})
 	c.Author = git.Person{Name: "Änne", Email: "a@example.com"}
-	c.When = time.Date(2026, 2, 3, 4, 5, 6, 7, time.FixedZone("", -(5*3600 + 30*60)))
+	c.When = time.Date(2026, 2, 3, 4, 5, 6, 7, time.FixedZone("", -(5*3600+30*60)))
 	result, err := r.Commit(t.Context(), tipOf(t, r, ""), c)
 	if err != nil {
 		t.Fatal(err)

@@ -150,8 +150,8 @@ func (s *session) history(ctx context.Context, tip string, depth int) ([]CommitI
 		return nil, nil, err
 	}
 	if !deep {
-		args := fetchFlags(append(filter, "--depth="+strconv.Itoa(depth))...)
-		if _, err := s.partial().git(ctx, sub, nil, append(args, "--end-of-options", remoteName, tip)...); err != nil {
+		args := append(filter, "--depth="+strconv.Itoa(depth), "--end-of-options", remoteName, tip)
+		if _, err := s.fetch(ctx, sub, nil, args...); err != nil {
 			return nil, nil, err
 		}
 		if _, err := s.git(ctx, sub, nil, "update-ref", "refs/tagpin/"+tip, tip); err != nil {

@@ -61,20 +61,18 @@ type objects struct {
 	out    *bufio.Reader
 	stderr *bounded
 	died   func() error // why the process had to end, if it had to
-	stop   func()
 	trees  map[string][]entry
 }
 
 func (s *session) objects(ctx context.Context) (*objects, error) {
-	watched, stop := s.watch(ctx)
-	o := &objects{s: s, trees: map[string][]entry{}, stderr: &bounded{max: 16 << 10}, stop: stop}
+	o := &objects{s: s, trees: map[string][]entry{}, stderr: &bounded{max: 16 << 10}}
 	o.died = func() error {
-		if watched.Err() == nil {
+		if ctx.Err() == nil {
 			return nil
 		}
-		return s.failure(watched, watched.Err(), "")
+		return s.failure(ctx, ctx.Err(), "")
 	}
-	o.cmd = s.command(watched, treeDir, "cat-file", "--batch")
+	o.cmd = s.command(ctx, treeDir, "cat-file", "--batch")
 	o.cmd.Stderr = o.stderr
 	in, err := o.cmd.StdinPipe()
 	if err != nil {
@@ -86,7 +84,6 @@ func (s *session) objects(ctx context.Context) (*objects, error) {
 	}
 	o.in, o.out = in, bufio.NewReader(out)
 	if err := o.cmd.Start(); err != nil {
-		stop()
 		return nil, s.r.wrap(err, "starting git")
 	}
 	return o, nil
@@ -96,7 +93,6 @@ func (o *objects) close() {
 	o.in.Close()
 	_ = o.cmd.Wait()
 	o.s.ended(o.cmd)
-	o.stop()
 }
 
 // broken makes an Error of a process that stopped answering.

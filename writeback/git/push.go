@@ -99,9 +99,7 @@ func (s *session) checkPush(ctx context.Context, p pushing) error {
 // pushHTTP speaks with git's own HTTP helper (gitremote-helpers(7)), because that shows where the branch is before anything is
 // sent: `git push` would only say that it is elsewhere.
 func (s *session) pushHTTP(ctx context.Context, p pushing) (PushResult, error) {
-	watched, stop := s.watch(ctx)
-	defer stop()
-	cmd := s.command(watched, treeDir, "remote-"+s.r.address.scheme, remoteName, s.r.address.given)
+	cmd := s.command(ctx, treeDir, "remote-"+s.r.address.scheme, remoteName, s.r.address.given)
 	printed := &bounded{max: 16 << 10}
 	cmd.Stderr = printed
 	in, err := cmd.StdinPipe()
@@ -131,7 +129,7 @@ func (s *session) pushHTTP(ctx context.Context, p pushing) (PushResult, error) {
 	case waitErr == nil:
 		waitErr = talkErr
 	}
-	return PushResult{}, s.failure(watched, waitErr, printed.String())
+	return PushResult{}, s.failure(ctx, waitErr, printed.String())
 }
 
 // A helper is a remote helper of git.

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -211,16 +210,14 @@ func (s *session) git(ctx context.Context, sub string, in io.Reader, args ...str
 // run is git with the standard error too, for those who look for a warning in it.
 func (s *session) run(ctx context.Context, sub string, in io.Reader, args ...string) ([]byte, string, error) {
 	out, printed := &bounded{max: maxOutput}, &bounded{max: 16 << 10}
-	watched, stop := s.watch(ctx)
-	defer stop()
-	cmd := s.command(watched, sub, args...)
+	cmd := s.command(ctx, sub, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, printed
 	err := cmd.Run()
 	s.ended(cmd)
 	if err == nil && out.over {
 		return nil, "", &Error{Kind: TooBig, Remote: s.r.address.shown, Detail: "git answered with more than 64 MB"}
 	}
-	return out.Bytes(), printed.String(), s.failure(watched, err, printed.String())
+	return out.Bytes(), printed.String(), s.failure(ctx, err, printed.String())
 }
 
 // command prepares a process in a group of its own, which is killed as a whole when ctx ends.
@@ -259,32 +256,6 @@ func (s *session) failure(ctx context.Context, err error, printed string) error 
 	}
 	e.Remote = s.r.address.shown
 	return e
-}
-
-// watch ends the returned context when the cache has grown by more than it may.
-func (s *session) watch(ctx context.Context) (context.Context, context.CancelFunc) {
-	watched, cancel := context.WithCancelCause(ctx)
-	var start atomic.Int64
-	start.Store(-1)
-	done := make(chan struct{})
-	go func() {
-		tick := time.NewTicker(100 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-			}
-			size := diskUsage(s.r.dir)
-			start.CompareAndSwap(-1, size)
-			if size-start.Load() > s.r.options.MaxBytes {
-				cancel(&Error{Kind: TooBig, Detail: fmt.Sprintf("the server sent more than %d bytes, which is the limit", s.r.options.MaxBytes)})
-				return
-			}
-		}
-	}()
-	return watched, func() { close(done); cancel(nil) }
 }
 
 // bounded keeps the first max bytes and drops the rest.
