@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -207,4 +208,33 @@ func benchmark(b *testing.B, r render.Request) {
 		}
 	}
 	b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "cpu-ns/op")
+}
+
+// The version that charts see by default is that of the libraries, and docs/rendering.md names the versions that are built in.
+func TestVersionsAreThoseOfGoMod(t *testing.T) {
+	mod := read(t, "../go.mod")
+	minor := strings.TrimPrefix(render.DefaultKubeVersion, "v1.")
+	if !strings.Contains(mod, "k8s.io/client-go => k8s.io/client-go v0."+minor+"\n") {
+		t.Errorf("DefaultKubeVersion is %s, which is not client-go's version in go.mod", render.DefaultKubeVersion)
+	}
+	docs := read(t, "../docs/rendering.md")
+	for _, module := range []string{"helm.sh/helm/v3", "sigs.k8s.io/kustomize/api", "sigs.k8s.io/kustomize/kustomize/v5"} {
+		_, rest, _ := strings.Cut(mod, "\t"+module+" ")
+		version := strings.Fields(rest)[0]
+		if !strings.Contains(docs, version) {
+			t.Errorf("docs/rendering.md does not name %s %s", module, version)
+		}
+	}
+	if !strings.Contains(docs, render.DefaultKubeVersion) {
+		t.Error("docs/rendering.md does not name DefaultKubeVersion")
+	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
 }
