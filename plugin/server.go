@@ -21,6 +21,8 @@ import (
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
+
+	"github.com/tagpin/tagpin/plugin/archive"
 )
 
 const (
@@ -45,7 +47,8 @@ type Options struct {
 	Concurrency int
 	// Deadline bounds one call where its caller's own is later. Zero: DefaultDeadline.
 	Deadline time.Duration
-	Limits   Limits
+	// Limits bound what is unpacked; a zero field means that of archive.DefaultLimits.
+	Limits archive.Limits
 	// Log is told of every call. Nil: the standard logger.
 	Log logrus.FieldLogger
 }
@@ -80,7 +83,7 @@ func NewServer(o Options) (*Server, error) {
 		config:    config,
 		queue:     newQueue(cmp.Or(o.Concurrency, runtime.GOMAXPROCS(0))),
 		workDir:   cmp.Or(o.WorkDir, filepath.Join(os.TempDir(), "_tagpin")),
-		limits:    o.Limits.orDefault(),
+		limits:    o.Limits.OrDefault(),
 		deadline:  cmp.Or(o.Deadline, DefaultDeadline),
 		log:       o.Log,
 	}}, nil

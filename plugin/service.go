@@ -14,6 +14,8 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/argoproj/argo-cd/v2/cmpserver/apiclient"
+
+	"github.com/tagpin/tagpin/plugin/archive"
 )
 
 const (
@@ -34,7 +36,7 @@ type service struct {
 	config    *cmpplugin.PluginConfig
 	queue     *queue
 	workDir   string
-	limits    Limits
+	limits    archive.Limits
 	deadline  time.Duration
 	log       logrus.FieldLogger
 }
@@ -206,7 +208,7 @@ func (s *service) unpack(ctx context.Context, up *upload, dir Dir, keep func(dir
 		return err
 	}
 	defer root.Close()
-	err = unpack(whileLasts(ctx, up), root, s.limits, func(name string) bool { return keep(dir.Path, name) })
+	err = archive.UnpackSome(whileLasts(ctx, up), root, s.limits, func(name string) bool { return keep(dir.Path, name) })
 	if drained := up.drain(); drained != nil {
 		return drained
 	}

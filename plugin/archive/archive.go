@@ -1,4 +1,5 @@
-package plugin
+// Package archive unpacks the repository that Argo CD sends to a plugin, as if whoever made it were hostile. Call Unpack.
+package archive
 
 import (
 	"archive/tar"
@@ -28,7 +29,8 @@ func DefaultLimits() Limits {
 	return Limits{TotalBytes: 512 << 20, FileBytes: 64 << 20, Files: 50_000}
 }
 
-func (l Limits) orDefault() Limits {
+// OrDefault fills in the zero fields.
+func (l Limits) OrDefault() Limits {
 	d := DefaultLimits()
 	if l.TotalBytes == 0 {
 		l.TotalBytes = d.TotalBytes
@@ -55,27 +57,27 @@ var errUnsafe = errors.New("refused as unsafe")
 // stay within root. It passes over .git, and refuses everything else. The result must still not be read but by way of
 // os.Root: what a chain of links leads to is checked here, but only as far as it exists.
 func Unpack(r io.Reader, root *os.Root, limits Limits) error {
-	return unpack(r, root, limits, func(string) bool { return true })
+	return UnpackSome(r, root, limits, func(string) bool { return true })
 }
 
-// unpack takes only the entries for which keep is true; the names are slash-separated and clean.
-func unpack(r io.Reader, root *os.Root, limits Limits, keep func(name string) bool) error {
+// UnpackSome is Unpack for the entries for which keep is true; it is given clean, slash-separated names.
+func UnpackSome(r io.Reader, root *os.Root, limits Limits, keep func(name string) bool) error {
 	zip, err := gzip.NewReader(r)
 	if err != nil {
 		return fmt.Errorf("the archive is not in gzip format: %w", err)
 	}
 	defer zip.Close()
-	u := unpacker{root: root, limits: limits.orDefault(), keep: keep, dirs: map[string]bool{".": true}}
-	archive := tar.NewReader(zip)
+	u := unpacker{root: root, limits: limits.OrDefault(), keep: keep, dirs: map[string]bool{".": true}}
+	entries := tar.NewReader(zip)
 	for {
-		header, err := archive.Next()
+		header, err := entries.Next()
 		if errors.Is(err, io.EOF) {
 			return u.checkLinks()
 		}
 		if err != nil {
 			return fmt.Errorf("reading the archive: %w", err)
 		}
-		if err := u.entry(header, archive); err != nil {
+		if err := u.entry(header, entries); err != nil {
 			return err
 		}
 	}
