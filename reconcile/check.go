@@ -3,9 +3,11 @@ package reconcile
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -104,13 +106,13 @@ func (l *Loop) choose(ctx context.Context, c *check) {
 	for _, e := range c.update.Options.Images {
 		choice, err := l.o.Resolver.Resolve(ctx, c.update.App, e)
 		if err == nil && choice.Tag == "" {
-			err = fmt.Errorf("no tag of %s qualifies", e.Image.Name())
+			err = errors.New("no tag qualifies")
 		}
 		if err == nil && choice.Stale > 0 {
-			err = fmt.Errorf("the registry of %s can't be asked: its last answer is %s old", e.Image.Name(), choice.Stale.Round(1e9))
+			err = fmt.Errorf("the registry can't be asked, and its last answer is %s old", choice.Stale.Round(time.Second))
 		}
 		if err != nil {
-			c.stop(image.NoChoice, err)
+			c.stop(image.NoChoice, fmt.Errorf("image %s: %w", e.Image.Name(), err))
 			return
 		}
 		c.update.Choices = append(c.update.Choices, choice)

@@ -37,7 +37,7 @@ func BenchmarkWarmTags(b *testing.B) {
 		b.Fatal(err)
 	}
 	once := func() {
-		r, err := regs.Repository(image.Application{}, entry("t.example", "team/app"))
+		r, err := regs.Repository(b.Context(), image.Application{}, entry("t.example", "team/app"))
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -35,18 +35,15 @@ type Error struct {
 	cause error // an error of our own, or the end of a context; never what a remote or a library said
 }
 
+// Error says what is wrong and what to change. It doesn't name the image: who asked does.
 func (e *Error) Error() string {
-	where := e.Registry + "/" + e.Repository
-	if e.Tag != "" {
-		where += ":" + e.Tag
-	}
 	switch {
 	case e.Status == 0:
-		return where + ": " + e.Problem
+		return e.Problem
 	case e.Code != "":
-		return fmt.Sprintf("%s: %s (HTTP %d %s)", where, e.Problem, e.Status, e.Code)
+		return fmt.Sprintf("%s (HTTP %d %s)", e.Problem, e.Status, e.Code)
 	}
-	return fmt.Sprintf("%s: %s (HTTP %d)", where, e.Problem, e.Status)
+	return fmt.Sprintf("%s (HTTP %d)", e.Problem, e.Status)
 }
 
 // Unwrap gives context.Canceled or context.DeadlineExceeded where that was the reason, and what kept a question from being

@@ -79,7 +79,7 @@ func TestFailures(t *testing.T) {
 			if c.repo == "" {
 				c.repo = "team/app"
 			}
-			r, err := regs.Repository(image.Application{}, entry(acrHost, c.repo))
+			r, err := regs.Repository(t.Context(), image.Application{}, entry(acrHost, c.repo))
 			if err != nil {
 				t.Fatal(err)
 			}

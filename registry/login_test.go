@@ -47,7 +47,7 @@ func TestAnswersAreNotSharedBetweenCredentials(t *testing.T) {
 	s.secret("team", "own", "login", "intruder:guess")
 	e := entry(acrHost, "team/app")
 	e.PullSecret = "secret:team/own#login"
-	r, err := s.regs.Repository(image.Application{}, e)
+	r, err := s.regs.Repository(t.Context(), image.Application{}, e)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestPullSecretNeedsABinding(t *testing.T) {
 	} {
 		e := entry(acrHost, c.repository)
 		e.PullSecret = c.secret
-		r, err := s.regs.Repository(image.Application{Name: "shop"}, e)
+		r, err := s.regs.Repository(t.Context(), image.Application{Name: "shop"}, e)
 		if c.says == "" {
 			if err != nil {
 				t.Errorf("%s: %v", c.secret, err)

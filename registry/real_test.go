@@ -95,7 +95,7 @@ func (s *setup) secret(ns, name, field, value string) {
 
 func (s *setup) repo(name string) *registry.Repository {
 	s.t.Helper()
-	r, err := s.regs.Repository(image.Application{Name: "shop", Project: "default"}, entry(acrHost, name))
+	r, err := s.regs.Repository(s.t.Context(), image.Application{Name: "shop", Project: "default"}, entry(acrHost, name))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestTagsAreListedOnceForEverybody(t *testing.T) {
 	var g errgroup.Group
 	for range 100 {
 		g.Go(func() error {
-			r, err := s.regs.Repository(image.Application{}, entry(acrHost, "team/app"))
+			r, err := s.regs.Repository(t.Context(), image.Application{}, entry(acrHost, "team/app"))
 			if err != nil {
 				return err
 			}
@@ -343,7 +343,7 @@ func TestTLS(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := regs.Repository(image.Application{}, entry(s.Host(), "team/app"))
+			r, err := regs.Repository(t.Context(), image.Application{}, entry(s.Host(), "team/app"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -361,7 +361,7 @@ func TestUnnamedLocalRegistryIsNotDialled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := regs.Repository(image.Application{}, entry(s.Host(), "team/app"))
+	r, err := regs.Repository(t.Context(), image.Application{}, entry(s.Host(), "team/app"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,7 @@
 // Package registry asks OCI registries about tags. Call New once, then Repository for each image:
 //
 //	regs, err := registry.New(registry.Options{ConfPath: "registries.conf", Secrets: secrets, Settings: settings})
-//	repo, err := regs.Repository(app, entry)
+//	repo, err := regs.Repository(ctx, app, entry)
 //	tags, err := repo.Tags(ctx)
 //
 // A Repository is what package resolve asks. Behind it are registries.conf with its credentials, go-containerregistry as
@@ -124,11 +124,11 @@ func New(o Options) (*Registries, error) {
 // Repository finds the registry of an image and the credential that applies: the entry's pull-secret where the operator
 // bound it for this application, else the one of registries.conf, else none. It asks nothing yet. Use a new one for each
 // resolution: it follows changes of registries.conf and of Secrets, and Staleness tells of this one's answers.
-func (r *Registries) Repository(app image.Application, e image.Entry) (*Repository, error) {
+func (r *Registries) Repository(ctx context.Context, app image.Application, e image.Entry) (*Repository, error) {
 	c := r.conf.current()
 	ep, path := c.find(e.Image)
 	repo := &Repository{r: r, ep: ep, app: app, entry: e, host: registryName(e.Image), path: path}
-	l, err := repo.resolveLogin(context.Background()) // bounded by extTimeout
+	l, err := repo.resolveLogin(ctx)
 	if err != nil {
 		return nil, repo.problem(err)
 	}

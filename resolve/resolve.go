@@ -32,7 +32,7 @@ func Resolve(ctx context.Context, repo Repository, e image.Entry, now time.Time)
 	r := &resolution{repo: repo, policy: e.Policy, now: now}
 	ranked, err := r.run(ctx)
 	if err != nil {
-		return c, fmt.Errorf("choosing a tag of %s: %w", e.Image.Name(), err)
+		return c, err
 	}
 	c.Candidates = len(ranked)
 	c.Rejected = r.rejected.nearestFirst()

@@ -63,7 +63,7 @@ func (f engineFlags) open(flags *pflag.FlagSet, credentials string, log *logrus.
 
 // Resolve implements plugin.Resolver.
 func (e *engine) Resolve(ctx context.Context, app image.Application, entry image.Entry) (image.Choice, error) {
-	repo, err := e.registries.Repository(app, entry)
+	repo, err := e.registries.Repository(ctx, app, entry)
 	if err != nil {
 		return image.Choice{Image: entry.Image}, err
 	}

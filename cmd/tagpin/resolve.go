@@ -65,6 +65,9 @@ func (f *resolveFlags) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	choice, err := engine.Resolve(cmd.Context(), image.Application{}, entry)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", entry.Image.Name(), err)
+	}
 	if f.output == "json" {
 		return errors.Join(printJSON(cmd.OutOrStdout(), entry, choice, err), silent(err))
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tagpin/tagpin/plugin"
+	"github.com/tagpin/tagpin/plugin/archive"
 )
 
 func newServe() *cobra.Command {
@@ -29,7 +30,7 @@ func newServe() *cobra.Command {
 			}
 			options.Generator, options.Log = engine.generator(log), log
 			limits := engine.settings.Limits
-			options.Limits = plugin.Limits{TotalBytes: int64(limits.ArchiveBytes), FileBytes: int64(limits.FileBytes), Files: limits.ArchiveFiles}
+			options.Limits = archive.Limits{TotalBytes: int64(limits.ArchiveBytes), FileBytes: int64(limits.FileBytes), Files: limits.ArchiveFiles}
 			options.Concurrency = cmp.Or(options.Concurrency, limits.ConcurrentRenders)
 			options.Deadline = cmp.Or(options.Deadline, limits.RenderTimeout)
 			server, err := plugin.NewServer(options)

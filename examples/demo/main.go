@@ -17,7 +17,9 @@ import (
 // cacheTTL is short, so that the demo needn't wait a minute for a pushed tag.
 const cacheTTL = 2 * time.Second
 
-func main() {
+func main() { os.Exit(start()) }
+
+func start() int {
 	tagpin := flag.String("tagpin", ".bin/tagpin", "the tagpin program")
 	charts := flag.String("charts", "examples/gitops-demo", "the directory with the chart and the overlay")
 	flag.Parse()
@@ -25,8 +27,9 @@ func main() {
 	defer stop()
 	if err := run(ctx, *tagpin, *charts); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 func run(ctx context.Context, tagpin, charts string) error {
@@ -37,10 +40,7 @@ func run(ctx context.Context, tagpin, charts string) error {
 	defer os.RemoveAll(dir)
 
 	step("A registry with the repository echo-server: v1.0, a release candidate, and two tags that are no versions")
-	reg, err := startRegistry()
-	if err != nil {
-		return err
-	}
+	reg := startRegistry()
 	defer reg.Close()
 	built := time.Now().Add(-72 * time.Hour)
 	for i, tag := range []string{"v1.0", "v1.1-rc.1", "nightly", "build-4711"} {
@@ -113,5 +113,5 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func step(format string, args ...any) { fmt.Printf("\n\033[1m▸ "+format+"\033[0m\n", args...) }
-func say(format string, args ...any)  { fmt.Printf("  "+format+"\n", args...) }
+func step(title string)              { fmt.Printf("\n\033[1m▸ %s\033[0m\n", title) }
+func say(format string, args ...any) { fmt.Printf("  "+format+"\n", args...) }

@@ -27,9 +27,9 @@ import (
 // memoryRegistry is a registry in memory that speaks plain HTTP on the loopback interface.
 type memoryRegistry struct{ *httptest.Server }
 
-func startRegistry() (memoryRegistry, error) {
+func startRegistry() memoryRegistry {
 	quiet := registry.Logger(log.New(io.Discard, "", 0))
-	return memoryRegistry{httptest.NewServer(registry.New(quiet))}, nil
+	return memoryRegistry{httptest.NewServer(registry.New(quiet))}
 }
 
 func (r memoryRegistry) host() string  { return strings.TrimPrefix(r.URL, "http://") }

@@ -56,32 +56,6 @@ func (c checkout) write(path, text string) {
 	}
 }
 
-func (c checkout) replace(path, from, to string) {
-	c.t.Helper()
-	data, err := os.ReadFile(filepath.Join(c.dir, path))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	if !bytes.Contains(data, []byte(from)) {
-		c.t.Fatalf("%s holds no %q", path, from)
-	}
-	c.write(path, strings.ReplaceAll(string(data), from, to))
-}
-
-// replaceAll replaces in every file.
-func (c checkout) replaceAll(from, to string) {
-	c.t.Helper()
-	for _, path := range strings.Fields(c.git("ls-files", "-co", "--exclude-standard")) {
-		data, err := os.ReadFile(filepath.Join(c.dir, path))
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		if bytes.Contains(data, []byte(from)) {
-			c.write(path, strings.ReplaceAll(string(data), from, to))
-		}
-	}
-}
-
 func (c checkout) commit(message string) string {
 	c.t.Helper()
 	c.git("add", "-A")

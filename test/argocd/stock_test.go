@@ -1,7 +1,6 @@
 package argocd
 
 import (
-	"context"
 	"net"
 	"os"
 	"path/filepath"
@@ -66,8 +65,9 @@ func environment(path, parameters string) []string {
 }
 
 // call speaks to a plugin's socket as the repo-server does.
-func call(ctx context.Context, t *testing.T, socket, root, path, parameters string) (*cmpapi.ManifestResponse, error) {
+func call(t *testing.T, socket, root, path, parameters string) (*cmpapi.ManifestResponse, error) {
 	t.Helper()
+	ctx := t.Context()
 	closer, client, err := cmpapi.NewConfigManagementPluginClientSet(socket).NewConfigManagementPluginClient()
 	if err != nil {
 		t.Fatal(err)
@@ -100,11 +100,11 @@ func TestStockServerAnswersTheSame(t *testing.T) {
 	const parameters = `[{"name":"image-list","string":"echoserver=` + echoServer + `"},{"name":"write-back-method","string":"none"}]`
 	for _, path := range []string{"helm", "charts/webshop", "kustomize/overlays/prod"} {
 		t.Run(path, func(t *testing.T) {
-			own, err := call(t.Context(), t, filepath.Join(side.sockets, "tagpin.sock"), git.dir, path, parameters)
+			own, err := call(t, filepath.Join(side.sockets, "tagpin.sock"), git.dir, path, parameters)
 			if err != nil {
 				t.Fatal(err)
 			}
-			behind, err := call(t.Context(), t, filepath.Join(stock, "tagpin.sock"), git.dir, path, parameters)
+			behind, err := call(t, filepath.Join(stock, "tagpin.sock"), git.dir, path, parameters)
 			if err != nil {
 				t.Fatal(err)
 			}

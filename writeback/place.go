@@ -1,0 +1,81 @@
+package writeback
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tagpin/tagpin/config"
+	"github.com/tagpin/tagpin/image"
+)
+
+// Place says where an application's pins go: the repository, the branch, and the credential that the operator bound for it.
+// It is the one gate between what an application wants and what is written. Nothing is asked over the network.
+func (w *Writer) Place(app image.Application, wb image.WriteBack) (image.Place, error) {
+	credential, err := credentialOf(wb.Method)
+	if err != nil {
+		return image.Place{}, fmt.Errorf("application %s: %w", app.Name, err)
+	}
+	p := image.Place{RepoURL: app.RepoURL, Credential: credential}
+	if wb.Repository != "" {
+		p.RepoURL = wb.Repository // bound like every other
+	}
+	if p.Base, p.Named, err = branchOf(app.TargetRevision, wb.Branch); err != nil {
+		return image.Place{}, fmt.Errorf("application %s: %w", app.Name, err)
+	}
+	p.Write = p.Base
+	return p, w.bound(app, p, "")
+}
+
+// branchOf finds the branch whose files are read and written. target is the application's target revision, rule its
+// git-branch; named says that both name the same.
+func branchOf(target, rule string) (base string, named bool, err error) {
+	target = strings.TrimPrefix(target, "refs/heads/")
+	if target == "HEAD" {
+		target = ""
+	}
+	base, write, separate := strings.Cut(rule, ":")
+	switch {
+	case separate && write != base:
+		return "", false, errors.New("git-branch names another branch to write to, and proposals are not in this version: " +
+			"leave out the colon and what follows it")
+	case base == "":
+		return target, false, nil
+	case target == "":
+		return base, false, nil // followed if the default branch is called so
+	case base != target:
+		return "", false, &image.NotFollowedError{Branch: target}
+	}
+	return base, true, nil
+}
+
+// credentialOf is the credential that a write-back-method names.
+func credentialOf(method string) (string, error) {
+	reference, ok := strings.CutPrefix(method, "git:")
+	switch {
+	case reference == "repocreds":
+		return "", errors.New("write-back-method git uses Argo CD's own credentials, which is not in this version: " +
+			"use git:secret:<namespace>/<name>")
+	case !ok:
+		return "", fmt.Errorf("write-back-method %q writes nothing", method)
+	}
+	return reference, nil
+}
+
+// bound finds the operator's binding. With no branch known yet, a binding that lists branches counts, and is looked at again
+// when the remote has told the default branch's name.
+func (w *Writer) bound(app image.Application, p image.Place, branch string) error {
+	if branch == "" {
+		branch = p.Base
+	}
+	_, err := w.o.Settings.Bound(config.Use{
+		Credential: p.Credential, Kind: config.Git, URL: p.RepoURL,
+		App: config.App{Name: app.Name, Project: app.Project, RepoURL: app.RepoURL, Path: app.Path, Branch: branch},
+	})
+	var unbound *config.UnboundError
+	if branch == "" && errors.As(err, &unbound) && slices.Equal(unbound.Differs, []string{"branch"}) {
+		return nil
+	}
+	return err
+}

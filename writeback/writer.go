@@ -1,0 +1,82 @@
+// Package writeback is the Git edge: it says where pins of an application may go (Writer.Place), what a branch says of them
+// (Writer.Read, Writer.LastWritten) and commits new ones (Writer.Write). Package edit changes the bytes of a file, package git
+// moves commits; here they are put together for applications.
+package writeback
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/tagpin/tagpin/config"
+	"github.com/tagpin/tagpin/image"
+	"github.com/tagpin/tagpin/writeback/git"
+)
+
+// Options make a Writer.
+type Options struct {
+	// CacheDir keeps what was fetched; it may be deleted at any time.
+	CacheDir string
+	Settings config.Settings
+	Secrets  config.Secrets
+	// KnownHosts is a known_hosts file: Argo CD's argocd-ssh-known-hosts-cm.
+	KnownHosts string
+	// CADir has a file with the CA of each server that needs one: Argo CD's argocd-tls-certs-cm. May be empty.
+	CADir string
+	// Author of the commits; the committer is the same.
+	Author git.Person
+	// Template of the commit messages; nil means git.DefaultMessage.
+	Template *git.Template
+	SignOff  bool
+	Sign     *git.Signer
+	Git      git.Options
+	// Same says which images are one repository; nil compares names.
+	Same func(a, b image.Image) bool
+	Now  func() time.Time
+}
+
+// A Writer writes pins. It is safe for concurrent use.
+type Writer struct {
+	o    Options
+	mu   sync.Mutex
+	tips map[image.Place]git.Tip // where branches were when they were last seen
+}
+
+//nolint:gochecknoglobals // never changes: Go has no constant structs
+var defaultAuthor = git.Person{Name: "tagpin", Email: "tagpin@localhost"}
+
+// New checks the options.
+func New(o Options) (*Writer, error) {
+	if o.Author == (git.Person{}) {
+		o.Author = defaultAuthor
+	}
+	if o.Template == nil {
+		t, err := git.ParseMessage(git.DefaultMessage)
+		if err != nil {
+			return nil, fmt.Errorf("the default commit message: %w", err)
+		}
+		o.Template = t
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Writer{o: o, tips: map[image.Place]git.Tip{}}, nil
+}
+
+func (w *Writer) remembered(p image.Place) (git.Tip, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t, ok := w.tips[p]
+	return t, ok
+}
+
+// remember keeps where a branch is; an empty commit forgets it.
+func (w *Writer) remember(p image.Place, t git.Tip) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if t.SHA == "" {
+		delete(w.tips, p)
+		return
+	}
+	w.tips[p] = t
+}
