@@ -197,7 +197,7 @@ func own(m *yaml.Node, key, path string) (int, error) {
 	found := -1
 	for i := 0; i < len(m.Content); i += 2 {
 		k := resolved(m.Content[i])
-		if k.Kind != yaml.ScalarNode || k.Value != key || k.ShortTag() == mergeTag {
+		if k.Kind != yaml.ScalarNode || k.ShortTag() == mergeTag || keyText(k) != key {
 			continue
 		}
 		if found >= 0 {
@@ -206,6 +206,17 @@ func own(m *yaml.Node, key, path string) (int, error) {
 		found = i
 	}
 	return found, nil
+}
+
+// keyText is what a key is to Helm: yes without quotes is "true", and 010 is "8".
+func keyText(k *yaml.Node) string {
+	const longestBool = len("off") // the words of YAML 1.1 that only one of the libraries takes for booleans
+	if k.Style&quoted == 0 && (k.ShortTag() != strTag || len(k.Value) <= longestBool) {
+		if text, err := seen(k); err == nil {
+			return text
+		}
+	}
+	return k.Value
 }
 
 func kindName(n *yaml.Node) string {

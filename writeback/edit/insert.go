@@ -25,7 +25,7 @@ func (f *file) add(p place, value string) (*splice, error) {
 func (f *file) insert(p place, inline string, lines []string) (*splice, error) {
 	m := p.parent
 	switch {
-	case m == nil, m == f.onlyRoot() && isNull(m) && m.Value == "":
+	case m == nil, f.isNothing(m):
 		return f.atEnd(lines), nil
 	case isNull(m):
 		return f.insertIntoNull(p, inline, lines)
@@ -49,12 +49,13 @@ func (f *file) firstOnLine(key *yaml.Node) bool {
 	return strings.Trim(strings.TrimPrefix(string(f.src[f.lineStart(at):at]), bom), " -") == ""
 }
 
-// onlyRoot is the value of the document when there is just one.
-func (f *file) onlyRoot() *yaml.Node {
-	if len(f.docs) != 1 {
-		return nil
+// isNothing says whether the file has markers and comments only.
+func (f *file) isNothing(root *yaml.Node) bool {
+	if len(f.docs) != 1 || f.docs[0].Content[0] != root || !isNull(root) || root.Value != "" {
+		return false
 	}
-	return f.docs[0].Content[0]
+	at, _ := f.afterProperties(root)
+	return at == f.offset(root)
 }
 
 // insertIntoNull gives a key without a value a mapping.
@@ -64,7 +65,10 @@ func (f *file) insertIntoNull(p place, inline string, lines []string) (*splice, 
 		return nil, refuse(p.path, n.Line, "would need a mapping in place of an alias: write it out")
 	}
 	at, tag := f.afterProperties(n)
-	if n.Value == "" && p.key != nil && !f.flow[n] && tag == "" && n.Anchor == "" {
+	if tag != "" {
+		return nil, refuse(p.path, n.Line, "would need a mapping in place of a value with the explicit type %s: remove it", tag)
+	}
+	if n.Value == "" && p.key != nil && !f.flow[n] && n.Anchor == "" {
 		return f.linesAfter(at, indented(lines, p.key.Column-1+f.indent())), nil
 	}
 	if n.Value == "" {

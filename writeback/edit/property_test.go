@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"go.yaml.in/yaml/v3"
 	yaml11 "sigs.k8s.io/yaml"
 
 	"github.com/tagpin/tagpin/image"
@@ -247,10 +248,64 @@ func FuzzSetValue(f *testing.F) {
 		if err != nil || !ok || read != value {
 			t.Fatalf("%q: %s reads as %q, %v, %v", got, path, read, ok, err)
 		}
+		othersStay(t, src, got, path)
 		if again, err := SetValue(got, path, value); err != nil || !bytes.Equal(again, got) {
 			t.Fatalf("a second time makes %q of %q (%v)", again, got, err)
 		}
 	})
+}
+
+// othersStay compares what Helm's library reads, where it reads the file at all.
+func othersStay(t *testing.T, src, got []byte, path string) {
+	t.Helper()
+	var before, after any
+	if f, err := parse(src); err != nil || slices.ContainsFunc(f.docs, collide) || bytes.ContainsRune(src, '!') {
+		return // Helm takes any of two keys such as 1 and "1", and the libraries differ in what "!" alone means
+	}
+	if yaml11.Unmarshal(src, &before) != nil || before == nil || yaml11.Unmarshal(got, &after) != nil {
+		return
+	}
+	steps, err := parsePath(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range diff("", toTree(before), toTree(after)) {
+		if p != (place{missing: steps}).spell("").path && p != keyEscape.Replace(path) {
+			t.Fatalf("%q became %q: %s changed, not only %s", src, got, p, path)
+		}
+	}
+}
+
+func collide(n *yaml.Node) bool {
+	keys := map[string]bool{}
+	for i := 0; n.Kind == yaml.MappingNode && i < len(n.Content); i += 2 {
+		key, err := seen(resolved(n.Content[i]))
+		if err != nil || keys[key] {
+			return true
+		}
+		keys[key] = true
+	}
+	return slices.ContainsFunc(n.Content, collide)
+}
+
+func toTree(v any) tree {
+	switch v := v.(type) {
+	case map[string]any:
+		m := map[string]tree{}
+		for k, e := range v {
+			m[k] = toTree(e)
+		}
+		return m
+	case []any:
+		var list []tree
+		for _, e := range v {
+			list = append(list, toTree(e))
+		}
+		return list
+	case nil:
+		return scalar{tag: nullTag}
+	}
+	return scalar{fmt.Sprintf("%T", v), fmt.Sprint(v)}
 }
 
 func FuzzSetPins(f *testing.F) {

@@ -89,7 +89,7 @@ func mergeSources(n *yaml.Node) []*yaml.Node {
 
 func keyName(k *yaml.Node, i int) string {
 	if k = resolved(k); k.Kind == yaml.ScalarNode {
-		return k.Value
+		return keyText(k)
 	}
 	return "?" + strconv.Itoa(i/2)
 }
@@ -97,7 +97,7 @@ func keyName(k *yaml.Node, i int) string {
 // freeKey keeps keys that stand twice apart; what they hold must not change either.
 func freeKey(m map[string]tree, key string) string {
 	for _, taken := m[key]; taken; _, taken = m[key] {
-		key += "\x00"
+		key += " (again)"
 	}
 	return key
 }

@@ -11,7 +11,7 @@ func TestGetValue(t *testing.T) {
 	const src = `image:
   tag: 1.20
   old: 0123
-  yes: yes
+  bool: yes
   exp: 1e3
   quoted: "1.20"
   single: '0123'
@@ -34,7 +34,7 @@ list: [x, {tag: v5}, [q, z]]
 c.tag: v6
 `
 	for path, want := range map[string]string{
-		"image.tag": "1.2", "image.old": "83", "image.yes": "true", "image.exp": "1000", "image.quoted": "1.20", "image.single": "0123",
+		"image.tag": "1.2", "image.old": "83", "image.bool": "true", "image.exp": "1000", "image.quoted": "1.20", "image.single": "0123",
 		"image.int": "20240101", "image.text": "1.20", "image.none": "", "image.tilde": "", "image.block": "v1\n", "image.colon": "1:30",
 		"a.tag": "v1", "b.tag": "v1", "b.nested.tag": "v2", "b.other": "v4", "alias.tag": "v1", "list[1].tag": "v5", "list[2][0]": "q",
 		"c.tag": "v6", "d.tag": "", "image.tags": "",
