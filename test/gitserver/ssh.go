@@ -53,6 +53,7 @@ AuthorizedKeysFile %[2]s/authorized_keys
 PidFile none
 StrictModes no
 UsePAM no
+UseDNS no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password

@@ -78,8 +78,9 @@ func makeKey(path string, damaged bool) error {
 	return nil
 }
 
-// lock waits until nobody else works on a cache, in this process or another. The kernel releases it when a process dies.
-func lock(ctx context.Context, path string) (func(), error) {
+// lockFile waits until nobody else works on a cache, in this process or another. Closing the file releases the lock, as does the
+// end of all processes that have it.
+func lockFile(ctx context.Context, path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
@@ -87,7 +88,7 @@ func lock(ctx context.Context, path string) (func(), error) {
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
-			return func() { f.Close() }, nil
+			return f, nil
 		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
 			f.Close()
@@ -104,11 +105,11 @@ func lock(ctx context.Context, path string) (func(), error) {
 
 // wipe deletes the cache of the repository.
 func (r *Repository) wipe(ctx context.Context) error {
-	unlock, err := lock(ctx, r.dir+".lock")
+	lock, err := lockFile(ctx, r.dir+".lock")
 	if err != nil {
 		return r.wrap(err, "waiting for the cache")
 	}
-	defer unlock()
+	defer lock.Close()
 	return r.wrap(os.RemoveAll(r.dir), "deleting the damaged cache")
 }
 
@@ -236,11 +237,11 @@ func evict(ctx context.Context, root, keep string, limit int64) error {
 func remove(ctx context.Context, dir string) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Millisecond)
 	defer cancel()
-	unlock, err := lock(ctx, dir+".lock")
+	lock, err := lockFile(ctx, dir+".lock")
 	if err != nil {
 		return false
 	}
-	defer unlock()
+	defer lock.Close()
 	return os.RemoveAll(dir) == nil
 }
 

@@ -209,7 +209,7 @@ func (s *session) writeTrees(ctx context.Context, root *node) (string, error) {
 	waitErr := cmd.Wait()
 	s.ended(cmd)
 	if waitErr != nil {
-		return "", s.failure(ctx, waitErr, printed.String())
+		return "", s.damaged(s.failure(ctx, waitErr, printed.String()))
 	}
 	return sha, s.r.wrap(writeErr, "writing trees")
 }

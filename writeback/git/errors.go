@@ -77,6 +77,8 @@ type symptom struct {
 	detail string
 }
 
+const corruptDetail = "the local cache was damaged and has been deleted: begin again from the branch's tip"
+
 // symptoms is a table made once.
 var symptoms = []symptom{
 	sign(`No space left on device|Disk quota exceeded|File too large`, DiskFull, "the disk of the Git cache is full: enlarge it or lower its limit"),
@@ -99,8 +101,8 @@ var symptoms = []symptom{
 	sign(`transport '.*' not allowed`, BadAddress, "the address leads to a way of transport that is refused"),
 	sign(`(?i)Could not resolve|Connection (refused|reset|closed|timed out)|Operation timed out|Failed to connect|Couldn't connect|Empty reply|hung up unexpectedly|Network is unreachable|No route to host|Connection to .* closed|kex_exchange|Recv failure|Send failure|transfer closed`,
 		Network, "the server could not be reached, or broke the connection off"),
-	sign(`loose object .* is corrupt|packed object .* is corrupt|inflate:|not a git repository|bad object|unable to (read|parse|find) (tree|commit|object|[0-9a-f]{40})|could not read [0-9a-f]{40}|missing (blob|tree|commit)|index file .* (corrupt|too small)|packfile .* (too short|truncated|does not match|cannot be (accessed|mapped|opened))|non-monotonic index|is not a GIT packfile|bad config|bad tree object|hash mismatch|lazy fetching disabled|object file .* is empty|unresolved delta|not a valid object|Not a valid object|could not fetch .* from promisor|unable to (open|lock|create).*\.git|unable to write .*shallow|bad shallow|Could not read`,
-		Corrupt, "the local cache was damaged and has been deleted: begin again from the branch's tip"),
+	sign(`loose object .* is corrupt|packed object .* is corrupt|inflate:|not a git repository|bad object|unable to (read|parse|find) (tree|commit|object|[0-9a-f]{40})|could not read [0-9a-f]{40}|missing (blob|tree|commit|object)|index file .* (corrupt|too small)|packfile .* (too short|truncated|does not match|cannot be (accessed|mapped|opened))|non-monotonic index|is not a GIT packfile|bad config|bad tree object|hash mismatch|lazy fetching disabled|object file .* is empty|unresolved delta|not a valid object|Not a valid object|could not fetch .* from promisor|unable to (open|lock|create).*\.git|unable to write .*shallow|bad shallow|Could not read`,
+		Corrupt, corruptDetail),
 	sign(`fsck|protocol error|bad line length|index-pack|early EOF|pack header|unexpected|invalid|not valid: is this a git repository|expected|RPC failed|malformed`, Garbage,
 		"the server's answer is not that of a Git server, or holds broken objects"),
 }

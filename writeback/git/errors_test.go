@@ -85,7 +85,7 @@ func TestServersThatFail(t *testing.T) {
 			}
 			// Nothing is broken afterwards.
 			s.Fail(nil)
-			push(t, patient, "main", base, to, git.Updated)
+			push(t, patient, move{"main", base, to}, git.Updated)
 		})
 	}
 	if stolen > 0 {
@@ -197,14 +197,14 @@ func TestPushesThatAreRefused(t *testing.T) {
 		base := tipOf(t, r, "")
 		to := commit(t, r, base, "m", map[string]string{"f": "2"})
 		s.Protect("demo", "main")
-		result := push(t, r, "main", base, to, git.Refused)
+		result := push(t, r, move{"main", base, to}, git.Refused)
 		if !strings.Contains(result.Reason, "protected") {
 			t.Error(result)
 		}
 		noCanary(t, "the reason", result.Reason)
 		s.Hook("demo", "update", "exit 0")
 		s.Hook("demo", "pre-receive", "echo "+remoteText+"; exit 1")
-		result = push(t, r, "main", base, to, git.Refused)
+		result = push(t, r, move{"main", base, to}, git.Refused)
 		if !strings.Contains(result.Reason, "hook") {
 			t.Error(result)
 		}
@@ -219,15 +219,15 @@ func TestPushesThatAreRefused(t *testing.T) {
 		if _, err := r.Push(t.Context(), "main", strings.Repeat("1", 40), to); git.KindOf(err) != git.BadCommit {
 			t.Error(err)
 		}
-		push(t, r, "main", base, to, git.Updated)
+		push(t, r, move{"main", base, to}, git.Updated)
 
 		// Someone takes commits off the branch: what was built on them does not bring them back.
 		late := commit(t, r, to, "late", map[string]string{"f": "3"})
 		s.Git("demo", "update-ref", "refs/heads/main", base)
-		push(t, r, "main", to, late, git.Stale)
+		push(t, r, move{"main", to, late}, git.Stale)
 		s.Git("demo", "symbolic-ref", "HEAD", "refs/heads/elsewhere")
 		s.Git("demo", "update-ref", "-d", "refs/heads/main")
-		push(t, r, "main", to, late, git.Stale)
+		push(t, r, move{"main", to, late}, git.Stale)
 	})
 }
 

@@ -138,12 +138,12 @@ func (r *Repository) do(ctx context.Context, work func(context.Context, *session
 }
 
 func (r *Repository) locked(ctx context.Context, work func(context.Context, *session) error) error {
-	unlock, err := lock(ctx, r.dir+".lock")
+	lock, err := lockFile(ctx, r.dir+".lock")
 	if err != nil {
 		return r.wrap(err, "waiting for the cache")
 	}
-	defer unlock()
-	s, err := r.open(ctx)
+	defer lock.Close()
+	s, err := r.open(ctx, lock)
 	if err != nil {
 		return r.wrap(err, "preparing the cache")
 	}

@@ -99,9 +99,12 @@ func commit(t testing.TB, r *git.Repository, parent, message string, files map[s
 	return result.SHA
 }
 
-func push(t testing.TB, r *git.Repository, branch, from, to string, want git.PushStatus) git.PushResult {
+// A move is a push to be made.
+type move struct{ branch, from, to string }
+
+func push(t testing.TB, r *git.Repository, m move, want git.PushStatus) git.PushResult {
 	t.Helper()
-	result, err := r.Push(t.Context(), branch, from, to)
+	result, err := r.Push(t.Context(), m.branch, m.from, m.to)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +136,7 @@ func TestUpdate(t *testing.T) {
 		if err != nil || same.Changed || same.SHA != two {
 			t.Fatalf("an empty commit: %+v, %v", same, err)
 		}
-		push(t, r, "main", tip.SHA, two, git.Updated)
+		push(t, r, move{"main", tip.SHA, two}, git.Updated)
 		if s.Tip("demo", "main") != two || s.File("demo", two, "apps/c/new.yaml") != "tag: v2\n" {
 			t.Fatal("the server has something else")
 		}
@@ -145,7 +148,7 @@ func TestUpdate(t *testing.T) {
 		// A person pushes: the old base is stale, and the new one has the person's work.
 		person := s.CommitAs("demo", "main", "P <p@example.com>", "by hand", map[string]string{"apps/b/values.yaml": "tag: hand\n", "x/y/z": "new"})
 		late := commit(t, r, two, "pin b", map[string]string{"apps/b/values.yaml": "tag: v3\n"})
-		result := push(t, r, "main", two, late, git.Stale)
+		result := push(t, r, move{"main", two, late}, git.Stale)
 		if result.Tip == "" {
 			result.Tip = tipOf(t, r, "main")
 		}
@@ -156,15 +159,15 @@ func TestUpdate(t *testing.T) {
 			t.Fatalf("read %q", got.Bytes)
 		}
 		again := commit(t, r, person, "pin b", map[string]string{"apps/b/values.yaml": "tag: v3\n"})
-		push(t, r, "main", person, again, git.Updated)
+		push(t, r, move{"main", person, again}, git.Updated)
 
 		// A new branch begins somewhere; it must not be there yet.
 		stable := tipOf(t, r, "stable")
 		proposal := commit(t, r, stable, "propose", map[string]string{"apps/a/values.yaml": "tag: v9\n"})
-		push(t, r, "tagpin/proposal", "", proposal, git.Updated)
+		push(t, r, move{"tagpin/proposal", "", proposal}, git.Updated)
 		other := commit(t, r, stable, "propose again", map[string]string{"apps/a/values.yaml": "tag: v10\n"})
-		push(t, r, "tagpin/proposal", "", other, git.Stale)
-		push(t, r, "tagpin/proposal", stable, other, git.Stale)
+		push(t, r, move{"tagpin/proposal", "", other}, git.Stale)
+		push(t, r, move{"tagpin/proposal", stable, other}, git.Stale)
 		if s.Tip("demo", "tagpin/proposal") != proposal || s.Tip("demo", "stable") != stable {
 			t.Fatal("a branch moved that should not")
 		}
@@ -205,7 +208,7 @@ func TestLog(t *testing.T) {
 			t.Fatalf("%q", got.Bytes)
 		}
 		mine := commit(t, r, next, "mine", map[string]string{"f": "mine"})
-		push(t, r, "main", next, mine, git.Updated)
+		push(t, r, move{"main", next, mine}, git.Updated)
 	})
 }
 
@@ -274,7 +277,7 @@ data 0
 	}
 	// The mode stays, and so do the neighbours.
 	to := commit(t, r, tip, "m", map[string]string{"run.sh": "#!b", "dir/empty": "full"})
-	push(t, r, "main", tip, to, git.Updated)
+	push(t, r, move{"main", tip, to}, git.Updated)
 	if f := readOne(t, r, to, "run.sh"); f.Mode != "100755" || string(f.Bytes) != "#!b" {
 		t.Errorf("%+v", f)
 	}
@@ -294,7 +297,7 @@ func TestExactCommit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	push(t, r, "main", s.Tip("demo", "main"), result.SHA, git.Updated)
+	push(t, r, move{"main", s.Tip("demo", "main"), result.SHA}, git.Updated)
 	s.Git("demo", "fsck", "--strict", "--no-dangling")
 	if got := s.Git("demo", "log", "-1", "--format=%an <%ae> %ad|%cn|%B", "--date=iso-strict"); got != "Änne <a@example.com> 2026-02-03T04:05:06-05:30|tagpin|subject\n\nbody\n\n" {
 		t.Errorf("%q", got)
@@ -321,7 +324,7 @@ func TestTwentyThousandFilesInOneDirectory(t *testing.T) {
 	r := open(t, t.TempDir(), overHTTP(s, "demo"), git.Options{})
 	tip := tipOf(t, r, "")
 	to := commit(t, r, tip, "m", map[string]string{"d/f10000": "y", "d/new": "z"})
-	push(t, r, "main", tip, to, git.Updated)
+	push(t, r, move{"main", tip, to}, git.Updated)
 	if got := s.Git("demo", "diff-tree", "-r", "--name-status", tip, to); got != "M\td/f10000\nA\td/new\n" {
 		t.Errorf("%q", got)
 	}

@@ -141,16 +141,16 @@ func (s *session) history(ctx context.Context, tip string, depth int) ([]CommitI
 	if err := s.ensure(ctx, tip); err != nil {
 		return nil, nil, err
 	}
-	sub, filter := historyDir, []string{"--filter=tree:0"}
+	args := []string{"--depth=" + strconv.Itoa(depth), "--filter=tree:0", "--end-of-options", remoteName, tip}
+	sub := historyDir
 	if s.unfiltered() {
-		sub, filter = treeDir, nil // whole commits are fetched anyway, and these are here in part
+		sub, args = treeDir, slices.Delete(args, 1, 2) // whole commits are fetched anyway, and these are here in part
 	}
 	deep, err := s.reaches(ctx, sub, tip, depth)
 	if err != nil {
 		return nil, nil, err
 	}
 	if !deep {
-		args := append(filter, "--depth="+strconv.Itoa(depth), "--end-of-options", remoteName, tip)
 		if _, err := s.fetch(ctx, sub, nil, args...); err != nil {
 			return nil, nil, err
 		}

@@ -100,12 +100,7 @@ func (o *objects) broken() error {
 	if err := o.died(); err != nil {
 		return err
 	}
-	e := diagnose(o.stderr.String())
-	if e.Kind == Program {
-		e = diagnose("bad object") // it reads nothing but the cache
-	}
-	e.Remote = o.s.r.address.shown
-	return e
+	return o.s.damaged(diagnose(o.stderr.String()))
 }
 
 // get returns an object's type and content; the type is empty when the cache doesn't have it.
@@ -143,9 +138,7 @@ func (o *objects) tree(name string) ([]entry, error) {
 	}
 	entries, err := parseTree(raw)
 	if kind != "tree" || err != nil {
-		e := diagnose("missing tree")
-		e.Remote = o.s.r.address.shown
-		return nil, e
+		return nil, o.s.damaged(nil)
 	}
 	o.trees[name] = entries
 	return entries, nil

@@ -85,9 +85,7 @@ func (o *objects) loadRest(files map[string]File) error {
 			return err
 		}
 		if !there {
-			e := diagnose("missing blob")
-			e.Remote = o.s.r.address.shown
-			return e
+			return o.s.damaged(nil)
 		}
 		files[path] = file
 	}

@@ -28,13 +28,14 @@ const (
 // A session is the time during which a call holds the cache's lock. Key files exist only as long.
 type session struct {
 	r      *Repository
+	lock   *os.File
 	config [][2]string
 	env    []string // holds config as well
 }
 
 // open prepares the cache directory and the environment of the git processes.
-func (r *Repository) open(ctx context.Context) (*session, error) {
-	s := &session{r: r}
+func (r *Repository) open(ctx context.Context, lock *os.File) (*session, error) {
+	s := &session{r: r, lock: lock}
 	s.sweep()
 	for _, sub := range []string{"secret", "home", "tmp"} {
 		if err := os.MkdirAll(filepath.Join(r.dir, sub), 0o700); err != nil {
@@ -102,7 +103,7 @@ func (s *session) environment(ctx context.Context) error {
 		"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_ATTR_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "GIT_NO_REPLACE_OBJECTS=1",
 		"GIT_NO_LAZY_FETCH=1", "GIT_ALLOW_PROTOCOL=" + protocols,
 	}
-	config := [][2]string{
+	s.config = [][2]string{
 		{"remote." + remoteName + ".url", r.address.given},
 		{"core.hooksPath", "/dev/null"}, {"core.fsmonitor", "false"}, {"core.askPass", ""}, {"credential.helper", ""},
 		{"protocol.version", "2"}, {"transfer.fsckObjects", "true"}, {"transfer.bundleURI", "false"}, {"fetch.uriProtocols", ""},
@@ -117,7 +118,7 @@ func (s *session) environment(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.config = append(config, transport...)
+	s.config = append(s.config, transport...)
 	s.env = append(s.env, configuration(s.config)...)
 	return nil
 }
@@ -217,7 +218,29 @@ func (s *session) run(ctx context.Context, sub string, in io.Reader, args ...str
 	if err == nil && out.over {
 		return nil, "", &Error{Kind: TooBig, Remote: s.r.address.shown, Detail: "git answered with more than 64 MB"}
 	}
-	return out.Bytes(), printed.String(), s.failure(ctx, err, printed.String())
+	err = s.failure(ctx, err, printed.String())
+	if err != nil && readsCache(args[0]) {
+		err = s.damaged(err)
+	}
+	return out.Bytes(), printed.String(), err
+}
+
+// readsCache says whether a command works with the cache alone.
+func readsCache(command string) bool {
+	switch command {
+	case "cat-file", "for-each-ref", "hash-object", "log", "mktree", "prune", "repack", "rev-list", "update-ref":
+		return true
+	}
+	return false
+}
+
+// damaged is the error of a command that works with the cache alone: unless time or disk ran out, something is wrong with it.
+func (s *session) damaged(err error) error {
+	switch KindOf(err) {
+	case DiskFull, Timeout, Canceled:
+		return err
+	}
+	return &Error{Kind: Corrupt, Remote: s.r.address.shown, Detail: corruptDetail}
 }
 
 // command prepares a process in a group of its own, which is killed as a whole when ctx ends.
@@ -225,7 +248,8 @@ func (s *session) command(ctx context.Context, sub string, args ...string) *exec
 	cmd := exec.CommandContext(ctx, s.r.program, args...) //nolint:gosec // arguments are fixed, checked or object names; no shell
 	cmd.Env = append([]string{"GIT_DIR=" + filepath.Join(s.r.dir, sub)}, s.env...)
 	cmd.Dir = s.r.dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = processAttributes()
+	cmd.ExtraFiles = []*os.File{s.lock} // whoever outlives this process keeps the cache locked
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 2 * time.Second
 	return cmd

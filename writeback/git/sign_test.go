@@ -46,7 +46,7 @@ func signed(t *testing.T, s *gitserver.Server, signer *git.Signer) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	push(t, r, "main", base, result.SHA, git.Updated)
+	push(t, r, move{"main", base, result.SHA}, git.Updated)
 	return result.SHA
 }
 
@@ -89,7 +89,7 @@ func TestSignOpenPGP(t *testing.T) {
 	}
 	sha := signed(t, s, signer)
 	cmd := exec.Command("git", "-C", s.Dir("demo"), "verify-commit", "-v", sha)
-	cmd.Env = append(env, "PATH="+os.Getenv("PATH"), "LC_ALL=C")
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"}, env...)
 	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "Good signature") {
 		t.Errorf("%v %s", err, out)
 	}

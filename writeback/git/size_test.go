@@ -47,16 +47,22 @@ func directory(n int) string { return fmt.Sprintf("group%d/team%02d", n%5, n) }
 
 func pinFile(app int) string { return fmt.Sprintf("clusters/%s/app%02d.yaml", directory(app%97), app) }
 
+// A cost is the most that a step may take.
+type cost struct {
+	requests int
+	bytes    int64 // received
+}
+
 // measure runs one step of the update and says what it cost.
-func measure(t *testing.T, s *gitserver.Server, name string, maxRequests int, maxBytes int64, step func()) {
+func measure(t *testing.T, s *gitserver.Server, name string, most cost, step func()) {
 	t.Helper()
 	s.Reset()
 	start := time.Now()
 	step()
 	c := s.Counts()
 	t.Logf("%-34s %d requests, %d bytes received, %d sent, %v", name, c.Requests, c.Sent, c.Received, time.Since(start).Round(time.Millisecond))
-	if c.Requests > maxRequests || c.Sent > maxBytes {
-		t.Errorf("%s: %d requests and %d bytes received; at most %d and %d\n%s", name, c.Requests, c.Sent, maxRequests, maxBytes, strings.Join(c.Log, "\n"))
+	if c.Requests > most.requests || c.Sent > most.bytes {
+		t.Errorf("%s: %d requests and %d bytes received; at most %d and %d\n%s", name, c.Requests, c.Sent, most.requests, most.bytes, strings.Join(c.Log, "\n"))
 	}
 }
 
@@ -79,15 +85,15 @@ func TestSizeOfTheWork(t *testing.T) {
 		}
 		return commit(t, r, base, fmt.Sprintf("pin app%02d to v%d", app, version), files)
 	}
-	measure(t, s, "first pin, cold cache", 8, 1000*kilobyte, func() {
+	measure(t, s, "first pin, cold cache", cost{8, 1000 * kilobyte}, func() {
 		base = tipOf(t, r, "")
 		to := pin(0, 2)
-		push(t, r, "main", base, to, git.Updated)
+		push(t, r, move{"main", base, to}, git.Updated)
 		base = to
 	})
-	measure(t, s, "next pin, tip unmoved", 2, 2*kilobyte, func() {
+	measure(t, s, "next pin, tip unmoved", cost{2, 2 * kilobyte}, func() {
 		to := pin(0, 3)
-		push(t, r, "main", base, to, git.Updated)
+		push(t, r, move{"main", base, to}, git.Updated)
 		base = to
 	})
 	for i := range 10 {
@@ -95,10 +101,10 @@ func TestSizeOfTheWork(t *testing.T) {
 			"clusters/" + directory(i*7) + "/hand.yaml": fmt.Sprint(i), fmt.Sprintf("clusters/%s/other%d.yaml", directory(i*3), i): fmt.Sprint(i),
 		})
 	}
-	measure(t, s, "next pin, tip moved by 10 commits", 5, 10*kilobyte, func() {
-		base = push(t, r, "main", base, pin(0, 4), git.Stale).Tip
+	measure(t, s, "next pin, tip moved by 10 commits", cost{5, 10 * kilobyte}, func() {
+		base = push(t, r, move{"main", base, pin(0, 4)}, git.Stale).Tip
 		to := pin(0, 4)
-		push(t, r, "main", base, to, git.Updated)
+		push(t, r, move{"main", base, to}, git.Updated)
 		base = to
 	})
 	fifty := func(version int) string {
@@ -119,25 +125,25 @@ func TestSizeOfTheWork(t *testing.T) {
 		}
 		return to
 	}
-	measure(t, s, "50 applications, files unread", 4, 10*kilobyte, func() {
+	measure(t, s, "50 applications, files unread", cost{4, 10 * kilobyte}, func() {
 		to := fifty(5)
-		push(t, r, "main", base, to, git.Updated)
+		push(t, r, move{"main", base, to}, git.Updated)
 		base = to
 	})
 	s.CommitAs("mono", "main", "A Person <person@example.com>", "by hand", map[string]string{"clusters/hand.yaml": "x"})
-	measure(t, s, "50 applications, tip moved", 5, 10*kilobyte, func() {
-		base = push(t, r, "main", base, fifty(6), git.Stale).Tip
+	measure(t, s, "50 applications, tip moved", cost{5, 10 * kilobyte}, func() {
+		base = push(t, r, move{"main", base, fifty(6)}, git.Stale).Tip
 		to := fifty(6)
-		push(t, r, "main", base, to, git.Updated)
+		push(t, r, move{"main", base, to}, git.Updated)
 		base = to
 	})
-	measure(t, s, "log, 30 commits", 2, 10*kilobyte, func() {
+	measure(t, s, "log, 30 commits", cost{2, 10 * kilobyte}, func() {
 		n := 0
 		if _, err := r.Log(t.Context(), base, git.Bound{}, func(git.CommitInfo) bool { n++; return n < 30 }); err != nil {
 			t.Fatal(err)
 		}
 	})
-	measure(t, s, "log, all 2,000 commits", 10, 400*kilobyte, func() {
+	measure(t, s, "log, all 2,000 commits", cost{10, 400 * kilobyte}, func() {
 		if end, err := r.Log(t.Context(), base, git.Bound{Max: 5000}, func(git.CommitInfo) bool { return true }); err != nil || end != git.EndRoot {
 			t.Fatal(end, err)
 		}
