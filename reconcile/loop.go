@@ -113,7 +113,7 @@ func (l *Loop) Run(ctx context.Context) {
 		case <-l.wake:
 		case <-timer.C:
 		}
-		l.drain(ctx)
+		l.Take(ctx)
 		l.Check(ctx)
 		// Up to a tenth more, so that several updaters don't check in step.
 		timer.Reset(l.o.Interval + jitter(l.o.Interval/10))
@@ -128,7 +128,8 @@ func (l *Loop) isNew(h Hint) bool {
 	return !known || !slices.Contains([]string{b.revision, b.commit}, h.App.Revision)
 }
 
-func (l *Loop) drain(ctx context.Context) {
+// Take stores the hints that wait. Run does so before each check.
+func (l *Loop) Take(ctx context.Context) {
 	for {
 		select {
 		case h := <-l.hints:

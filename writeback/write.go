@@ -46,6 +46,11 @@ func (w *Writer) Write(ctx context.Context, p image.Place, b image.Branch, commi
 	case git.Refused:
 		return image.Written{Refused: pushed.Reason}, nil
 	}
+	for i, c := range commits {
+		if done.Commits[i] != "" {
+			w.wrote(p, b.Tip, head, c)
+		}
+	}
 	tip, _ := w.remembered(p)
 	tip.SHA = head
 	w.remember(p, tip)

@@ -40,6 +40,8 @@ type Writer struct {
 	o    Options
 	mu   sync.Mutex
 	tips map[image.Place]git.Tip // where branches were when they were last seen
+	// histories are what was found out about who wrote which pin.
+	histories map[historyKey]history
 }
 
 //nolint:gochecknoglobals // never changes: Go has no constant structs
@@ -60,7 +62,7 @@ func New(o Options) (*Writer, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Writer{o: o, tips: map[image.Place]git.Tip{}}, nil
+	return &Writer{o: o, tips: map[image.Place]git.Tip{}, histories: map[historyKey]history{}}, nil
 }
 
 func (w *Writer) remembered(p image.Place) (git.Tip, bool) {
