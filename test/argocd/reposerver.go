@@ -41,6 +41,8 @@ func Start(t *testing.T, socketDir string) *RepoServer {
 type Request struct {
 	App      string // "gitops-demo" when empty
 	RepoURL  string
+	Username string // of Argo CD's own credentials for the repository
+	Password string
 	Revision string // "main" when empty
 	Source   v1alpha1.ApplicationSource
 	NoCache  bool
@@ -60,7 +62,7 @@ func (s *RepoServer) Generate(ctx context.Context, r Request) ([]string, error) 
 	source := r.Source.DeepCopy()
 	source.RepoURL, source.TargetRevision = r.RepoURL, r.Revision
 	answer, err := s.service.GenerateManifest(ctx, &apiclient.ManifestRequest{
-		Repo:              &v1alpha1.Repository{Repo: r.RepoURL},
+		Repo:              &v1alpha1.Repository{Repo: r.RepoURL, Username: r.Username, Password: r.Password, ForceHttpBasicAuth: true},
 		Revision:          r.Revision,
 		NoRevisionCache:   true,
 		NoCache:           r.NoCache,

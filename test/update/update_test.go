@@ -121,7 +121,7 @@ func TestPersonsPins(t *testing.T) {
 	w := newWorld(t)
 	files := chart()
 	files["held/.argocd-source-held.yaml"] = "pins:\n- alias: echoserver\n  image: " + echoServer + "\n  tag: v1.0\n  hold: true # until Monday\n"
-	files["newer/.argocd-source-newer.yaml"] = strings.Replace(pins("v3.0"), "\n", "\n", 1)
+	files["newer/.argocd-source-newer.yaml"] = pins("v3.0")
 	files["older/.argocd-source-older.yaml"] = pins("v1.0")
 	w.git.Create("demo", files)
 	w.reg.Push(echo, "v2.0", acr.Image{})
