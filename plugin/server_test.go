@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,9 +18,8 @@ import (
 	"github.com/argoproj/argo-cd/v2/cmpserver/apiclient"
 	cmpplugin "github.com/argoproj/argo-cd/v2/cmpserver/plugin"
 	"github.com/argoproj/argo-cd/v2/util/cmp"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/keepalive"
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/tagpin/tagpin/plugin/archive"
@@ -289,24 +289,50 @@ func TestShippedPluginConfig(t *testing.T) {
 	}
 }
 
-// argocd-repo-server pings every 20 s while it waits. A server with gRPC's default policy ends such a connection.
+// argocd-repo-server pings every 20 s while it waits; a server with gRPC's own policy ends such a connection at the fourth
+// ping. Here the pings come faster, and the minimum is set as low through argo-cd's variable.
 func TestServerAllowsKeepalive(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes 35 s")
-	}
-	t.Parallel()
-	g := newGate()
-	s := start(t, options(t, shortDir(t)), g.render)
-	conn, err := grpc.NewClient("unix://"+filepath.Join(s.dir, "tagpin.sock"), grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithKeepaliveParams(keepaliveEvery(10500*time.Millisecond)))
+	t.Setenv("ARGOCD_GRPC_KEEP_ALIVE_MIN", "1ms")
+	s := start(t, options(t, shortDir(t)), nil)
+	conn, err := net.Dial("unix", filepath.Join(s.dir, "tagpin.sock"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	s.client = apiclient.NewConfigManagementPluginServiceClient(conn)
-	time.AfterFunc(35*time.Second, func() { close(g.open) })
-	if _, err := s.generate(t.Context(), writeTree(t, map[string]string{"a": "b"})); err != nil {
-		t.Error(err)
+	if _, err := conn.Write([]byte(http2.ClientPreface)); err != nil {
+		t.Fatal(err)
+	}
+	frames := http2.NewFramer(conn, conn)
+	var headers bytes.Buffer
+	encoder := hpack.NewEncoder(&headers)
+	for _, h := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":path", "/plugin.ConfigManagementPluginService/GenerateManifest"},
+		{":authority", "x"}, {"content-type", "application/grpc"}, {"te", "trailers"}} {
+		if err := encoder.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open := http2.HeadersFrameParam{StreamID: 1, BlockFragment: headers.Bytes(), EndHeaders: true}
+	if err := errors.Join(frames.WriteSettings(), frames.WriteHeaders(open)); err != nil {
+		t.Fatal(err)
+	}
+	for answered := 0; answered < 8; {
+		time.Sleep(5 * time.Millisecond)
+		if err := frames.WritePing(false, [8]byte{1}); err != nil {
+			t.Fatal(err)
+		}
+		for pong := false; !pong; {
+			frame, err := frames.ReadFrame()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bye, ok := frame.(*http2.GoAwayFrame); ok {
+				t.Fatalf("the server ends the connection: %s", bye)
+			}
+			if ping, ok := frame.(*http2.PingFrame); ok && ping.IsAck() && ping.Data[0] == 1 {
+				pong = true
+				answered++
+			}
+		}
 	}
 }
 
@@ -342,8 +368,4 @@ func settled(t *testing.T) (goroutines, files int) {
 		t.Skip("there is no /proc here")
 	}
 	return goroutines, len(open)
-}
-
-func keepaliveEvery(d time.Duration) keepalive.ClientParameters {
-	return keepalive.ClientParameters{Time: d, Timeout: 20 * time.Second}
 }
