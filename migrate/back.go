@@ -218,10 +218,10 @@ func (b *back) chooseMethod() error {
 	case b.in.WriteBackMethod != "":
 		b.method = b.in.WriteBackMethod
 	case b.method == "":
-		return errors.New("it has no write-back-method, so the operator's default holds: say which one argocd-image-updater shall have " +
+		return errors.New("it has no write-back-method, so the operator's default holds: say with --write-back-method which one argocd-image-updater shall have " +
 			"(argocd, git or git:secret:<namespace>/<name>)")
 	case b.method == methodNone:
-		return errors.New("its write-back-method is none, which argocd-image-updater lacks: say which one it shall have " +
+		return errors.New("its write-back-method is none, which argocd-image-updater lacks: say with --write-back-method which one it shall have " +
 			"(argocd, git or git:secret:<namespace>/<name>)")
 	}
 	if b.method == methodArgoCD && b.app.isSet() {

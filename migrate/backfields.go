@@ -196,7 +196,7 @@ func (b *back) restoreChoices() error {
 		return nil // the file that holds the choices is the same
 	}
 	if len(b.in.Directories) == 0 {
-		return fmt.Errorf("what runs is pinned in %s: give the source directory in a checkout, or an older tag would be rendered",
+		return fmt.Errorf("what runs is pinned in %s: give the source directory in a checkout (--source-dir), or an older tag would be rendered",
 			overrideName(instanceNames(b.app)[0]))
 	}
 	if b.app.isSet() {

@@ -99,11 +99,11 @@ func open(in Input) (documents, *application, error) {
 	case len(found) == 0:
 		return docs, nil, errors.New("the manifest has no Application or ApplicationSet of Argo CD")
 	case len(found) > 1:
-		return docs, nil, fmt.Errorf("the manifest has %d Applications and ApplicationSets: say by name which one is meant", len(found))
+		return docs, nil, fmt.Errorf("the manifest has %d Applications and ApplicationSets: say with --name which one is meant", len(found))
 	case found[0].spec == nil:
 		return docs, nil, fmt.Errorf("%s has no spec", found[0].label())
 	case !found[0].isSet() && len(in.Directories) > 1:
-		return docs, nil, fmt.Errorf("%s has one source directory: give one", found[0].label())
+		return docs, nil, fmt.Errorf("%s has one source directory: give --source-dir once", found[0].label())
 	}
 	return docs, found[0], nil
 }

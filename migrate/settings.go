@@ -119,7 +119,7 @@ func (f *forward) setting(s setting, aliases []string) error {
 	case !known:
 		f.report.warn(s.subject, "it is left out: it means nothing to argocd-image-updater either (the aliases are %s)", strings.Join(aliases, ", "))
 		return nil
-	case alias == "" && slices.Contains(upstreamOnlyPerImage, def.Name):
+	case alias == "" && f.updater.annotations && slices.Contains(upstreamOnlyPerImage, def.Name):
 		f.report.warn(s.subject, "it is left out: argocd-image-updater reads it with an alias only. Add it if you want it to count")
 		return nil
 	case strings.HasPrefix(def.Name, "helm.image-") && f.source.kind != kindHelm, def.Name == kustomizeName && f.source.kind != kindKustomize:
@@ -242,7 +242,7 @@ func (f *forward) writeBack() error {
 	case f.in.WriteBackMethod != "":
 		f.method = f.in.WriteBackMethod
 	case f.method == "" || f.method == methodArgoCD:
-		return errors.New("its write-back-method is argocd, which has no counterpart, since it leaves no trace in Git. Choose one: " +
+		return errors.New("its write-back-method is argocd, which has no counterpart, since it leaves no trace in Git. Choose one with --write-back-method: " +
 			"git:secret:<namespace>/<name> (a Secret with credentials for pushing), git (the credentials that Argo CD has for the " +
 			"repository) or none (the newest tag is found at each render, and Git does not say what runs)")
 	}

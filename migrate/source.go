@@ -108,5 +108,5 @@ func kindFromFiles(in Input, s *source) (string, error) {
 	if s.observed == kindHelm || s.observed == kindKustomize {
 		return s.observed, nil
 	}
-	return "", fmt.Errorf("%s says neither helm nor kustomize: give its directory in a checkout, or its type", s.field)
+	return "", fmt.Errorf("%s says neither helm nor kustomize: give its directory in a checkout (--source-dir), or its type (--source-type)", s.field)
 }

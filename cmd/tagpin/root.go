@@ -24,7 +24,7 @@ func newRoot() *cobra.Command {
 			return fromEnvironment(cmd.Flags())
 		},
 	}
-	root.AddCommand(newServe(), newGenerate(), newParameters(), newResolve(), newVersion())
+	root.AddCommand(newServe(), newGenerate(), newParameters(), newResolve(), newMigrate(), newVersion())
 	return root
 }
 
