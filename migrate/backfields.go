@@ -31,6 +31,10 @@ func (b *back) annotations() []setting {
 		}
 	}
 	for _, g := range b.given {
+		if g.def.Name == platformsName && g.alias == "" {
+			out = append(out, b.platforms(g)...)
+			continue
+		}
 		if s, ok := b.annotation(g); ok {
 			out = append(out, s)
 		}
@@ -68,14 +72,27 @@ func (b *back) annotation(g given) (setting, bool) {
 			b.report.warn("parameter "+g.Name, "it has no counterpart: %s", lacks)
 		}
 		return s, false
-	case g.def.Name == "platforms" && g.alias == "":
-		b.report.warn("parameter "+g.Name, "argocd-image-updater reads it with an alias only, and takes its own platform otherwise")
-		return s, false
 	}
 	if g.alias != "" {
 		s.name = annotationAlias(g.alias) + strings.TrimPrefix(strings.TrimPrefix(g.Name, g.alias), annotationAlias(g.alias))
 	}
 	return s, true
+}
+
+// platforms repeats what holds for all images for each of them, since argocd-image-updater reads it with an alias only.
+func (b *back) platforms(all given) []setting {
+	var out []setting
+	for i, l := range b.listed {
+		own := slices.ContainsFunc(b.given, func(g given) bool { return g.def.Name == platformsName && g.alias == l.alias && l.alias != "" })
+		switch {
+		case own || b.frozen[i]:
+		case l.alias == "":
+			b.report.warn("parameter "+all.Name, "argocd-image-updater reads it with an alias only, which %s lacks: it takes its own platform", l.rest)
+		default:
+			out = append(out, setting{name: annotationAlias(l.alias) + "." + platformsName, value: joined(all.parameter)})
+		}
+	}
+	return out
 }
 
 // elsewhere says whether a parameter is in the list or in the section, is told about elsewhere, or concerns an image that is

@@ -56,7 +56,7 @@ func decoded(t *testing.T, data []byte) any {
 
 // There, back and there again is the same as there: nothing is lost on the way back.
 func TestThereAndBackAndThere(t *testing.T) {
-	for _, name := range []string{"alibaba", "kustomize", "helmvalues", "applicationset", "imageupdater"} {
+	for _, name := range []string{"alibaba", "kustomize", "helmvalues", "applicationset"} {
 		t.Run(name, func(t *testing.T) {
 			in := load(t, filepath.Join("testdata", name+".txtar"))
 			there, err := migrate.Forward(in)

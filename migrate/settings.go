@@ -21,6 +21,7 @@ const (
 	pullSecretName = "pull-secret"
 	withoutPinName = "without-pin"
 	forceName      = "force-update"
+	platformsName  = "platforms"
 	allowName      = "allow-tags"
 	helmName       = "helm.image-name"
 	helmTag        = "helm.image-tag"
@@ -111,7 +112,7 @@ func modern(settings []setting, r *report) []setting {
 }
 
 // upstreamOnlyPerImage are settings that argocd-image-updater reads with an alias only.
-var upstreamOnlyPerImage = []string{"platforms"}
+var upstreamOnlyPerImage = []string{platformsName}
 
 func (f *forward) setting(s setting, aliases []string) error {
 	alias, def, known := definition(s.name, aliases)
