@@ -73,20 +73,20 @@ func (s *Server) commit(repository, branch, old string, body []byte) (string, bo
 	s.t.Helper()
 	s.ssh.imports.Lock()
 	defer s.ssh.imports.Unlock()
-	var in bytes.Buffer
 	const scratch = "refs/scratch/import"
-	_, _ = try(s.Dir(repository), nil, nil, "git", "update-ref", "-d", scratch)
-	fmt.Fprintf(&in, "commit %s\n%s", scratch, bytes.Replace(body, []byte("@FROM@"), from(old), 1))
-	if out, err := try(s.Dir(repository), &in, nil, "git", "fast-import", "--quiet", "--force", "--date-format=raw"); err != nil {
+	var in bytes.Buffer
+	fmt.Fprintf(&in, "reset %s\n\ncommit %s\nmark :1\n%s\nget-mark :1\n", scratch, scratch, bytes.Replace(body, []byte("@FROM@"), from(old), 1))
+	out, err := try(s.Dir(repository), &in, nil, "git", "fast-import", "--quiet", "--force", "--date-format=raw")
+	if err != nil {
 		s.t.Fatalf("git fast-import: %v\n%s", err, out)
 	}
-	sha := strings.TrimSpace(run(s.t, s.Dir(repository), nil, "git", "rev-parse", scratch))
-	_, _ = try(s.Dir(repository), nil, nil, "git", "update-ref", "-d", scratch)
+	sha := strings.TrimSpace(out)
 	expected := old
 	if expected == "" {
 		expected = strings.Repeat("0", len(sha))
 	}
-	_, err := try(s.Dir(repository), nil, nil, "git", "update-ref", "refs/heads/"+branch, sha, expected)
+	move := fmt.Sprintf("update refs/heads/%s %s %s\ndelete %s\n", branch, sha, expected, scratch)
+	_, err = try(s.Dir(repository), strings.NewReader(move), nil, "git", "update-ref", "--stdin")
 	return sha, err == nil
 }
 

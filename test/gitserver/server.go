@@ -26,6 +26,8 @@ type Options struct {
 	ReadOnly bool
 	// NoFilter makes a server that has no partial clones.
 	NoFilter bool
+	// OldProtocol speaks version 0 only, as servers did before 2018 and sshd does without AcceptEnv.
+	OldProtocol bool
 	// TLS serves https; its certificate is Server.CA.
 	TLS bool
 	// SSH starts an sshd as well.
@@ -124,6 +126,9 @@ func (s *Server) handler(backend string) http.Handler {
 		if s.options.ReadOnly && (strings.HasSuffix(r.URL.Path, "git-receive-pack") || r.URL.Query().Get("service") == "git-receive-pack") {
 			http.Error(w, "you may not push", http.StatusForbidden)
 			return
+		}
+		if s.options.OldProtocol {
+			r.Header.Del("Git-Protocol")
 		}
 		body, err := io.ReadAll(r.Body) // CGI knows no chunked bodies
 		if err != nil {

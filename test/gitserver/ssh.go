@@ -57,9 +57,9 @@ UseDNS no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
-AcceptEnv GIT_PROTOCOL
+AcceptEnv %[3]s
 LogLevel ERROR
-`, s.ssh.port, dir))
+`, s.ssh.port, dir, map[bool]string{true: "NOTHING", false: "GIT_PROTOCOL"}[s.options.OldProtocol]))
 	if os.Geteuid() == 0 {
 		_ = os.MkdirAll("/run/sshd", 0o755) // sshd insists on it when root starts it
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -130,7 +129,11 @@ func (s *session) fetch(ctx context.Context, sub string, in io.Reader, args ...s
 			}
 		}
 	}()
-	_, printed, err := s.partial().run(watched, sub, in, append(fetchFlags(), args...)...)
+	run := s
+	if !s.unfiltered() {
+		run = s.partial() // its default is a filter
+	}
+	_, printed, err := run.run(watched, sub, in, append(fetchFlags(), args...)...)
 	if err == nil {
 		err = tooBig()
 	}
@@ -162,7 +165,11 @@ func (s *session) ensure(ctx context.Context, sha string) error {
 	if err := s.shrink(ctx); err != nil {
 		return err
 	}
-	printed, err := s.fetch(ctx, treeDir, nil, "--depth=1", "--filter=blob:none", "--end-of-options", remoteName, sha)
+	args := []string{"--depth=1", "--filter=blob:none", "--end-of-options", remoteName, sha}
+	if s.unfiltered() {
+		args = slices.Delete(args, 1, 2)
+	}
+	printed, err := s.fetch(ctx, treeDir, nil, args...)
 	if err != nil {
 		return err
 	}
@@ -186,16 +193,16 @@ func (s *session) has(ctx context.Context, sub, sha string) (bool, error) {
 	return false, &Error{Kind: BadCommit, Remote: s.r.address.shown, Detail: sha + " is not a commit"}
 }
 
-// noteFilter keeps on disk whether the server has filters: without, the history must be fetched in another way.
+// noteFilter remembers that the server has no filters: the history must be fetched in another way.
 func (s *session) noteFilter(printed string) error {
-	marker := filepath.Join(s.r.dir, "unfiltered")
-	if strings.Contains(printed, "filtering not recognized") {
-		return s.r.wrap(os.WriteFile(marker, nil, 0o600), "writing the cache")
+	if !strings.Contains(printed, "filtering not recognized") {
+		return nil
 	}
-	if err := os.Remove(marker); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return s.r.wrap(err, "writing the cache")
-	}
-	return nil
+	return s.noFilter()
+}
+
+func (s *session) noFilter() error {
+	return s.r.wrap(os.WriteFile(filepath.Join(s.r.dir, "unfiltered"), nil, 0o600), "writing the cache")
 }
 
 func (s *session) unfiltered() bool {

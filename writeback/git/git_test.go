@@ -57,6 +57,7 @@ func transports(t *testing.T, test func(t *testing.T, s *gitserver.Server, remot
 				continue
 			}
 			t.Run(fmt.Sprintf("%s filter=%v", kind, filter), func(t *testing.T) {
+				t.Parallel()
 				s := gitserver.Start(t, gitserver.Options{Username: user, Password: password, SSH: kind == "ssh", NoFilter: !filter, TLS: kind == "https"})
 				test(t, s, func(name string) git.Remote {
 					if kind == "ssh" {
@@ -176,10 +177,12 @@ func TestUpdate(t *testing.T) {
 
 func TestLog(t *testing.T) {
 	transports(t, func(t *testing.T, s *gitserver.Server, remote func(string) git.Remote) {
-		s.Create("demo", map[string]string{"f": "0"})
-		for i := range 60 {
-			s.CommitAs("demo", "main", "P <p@example.com>", fmt.Sprintf("number %d", i), map[string]string{"f": fmt.Sprint(i)})
+		s.Create("demo", nil)
+		var history strings.Builder
+		for i := range 61 {
+			fmt.Fprintf(&history, "commit refs/heads/main\ncommitter P <p@example.com> %d +0000\ndata 9\nnumber %02d\nM 100644 inline f\ndata 2\n%02d\n", 1_700_000_000+i, i, i)
 		}
+		s.Import("demo", []byte(history.String()))
 		r := open(t, t.TempDir(), remote("demo"), git.Options{})
 		tip := s.Tip("demo", "main")
 		var seen []string
@@ -192,9 +195,9 @@ func TestLog(t *testing.T) {
 				t.Fatalf("end %q, %v, %d commits %q", end, err, len(seen), seen)
 			}
 		}
-		check(git.Bound{Max: 5}, git.EndBound, "number 59", "number 55", 5)
-		check(git.Bound{}, git.EndRoot, "number 59", "start", 61)
-		check(git.Bound{Until: strings.TrimSpace(s.Git("demo", "rev-parse", "main~40"))}, git.EndRoot, "number 59", "number 20", 40)
+		check(git.Bound{Max: 5}, git.EndBound, "number 60", "number 56", 5)
+		check(git.Bound{}, git.EndRoot, "number 60", "number 00", 61)
+		check(git.Bound{Until: strings.TrimSpace(s.Git("demo", "rev-parse", "main~40"))}, git.EndRoot, "number 60", "number 21", 40)
 		end, err := r.Log(t.Context(), tip, git.Bound{}, func(c git.CommitInfo) bool { return c.Message != "number 50" })
 		if err != nil || end != git.EndVisitor {
 			t.Fatal(end, err)
@@ -210,6 +213,33 @@ func TestLog(t *testing.T) {
 		mine := commit(t, r, next, "mine", map[string]string{"f": "mine"})
 		push(t, r, move{"main", next, mine}, git.Updated)
 	})
+}
+
+func TestOldProtocol(t *testing.T) {
+	for _, kind := range []string{"http", "ssh"} {
+		for _, filter := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s filter=%v", kind, filter), func(t *testing.T) {
+				t.Parallel()
+				s := gitserver.Start(t, gitserver.Options{Username: user, Password: password, OldProtocol: true, NoFilter: !filter, SSH: kind == "ssh"})
+				s.Create("demo", map[string]string{"f": "0", "d/e": "x"})
+				remote := overHTTP(s, "demo")
+				if kind == "ssh" {
+					remote = overSSH(s, "demo")
+				}
+				r := open(t, t.TempDir(), remote, git.Options{})
+				for i := range 2 {
+					s.CommitAs("demo", "main", "P <p@example.com>", "by hand", map[string]string{"d/hand": fmt.Sprint(i)})
+					if err := update(t.Context(), r, "f", fmt.Sprint(i, "new")); err != nil {
+						t.Fatal(err)
+					}
+				}
+				n := 0
+				if end, err := r.Log(t.Context(), s.Tip("demo", "main"), git.Bound{}, func(git.CommitInfo) bool { n++; return true }); err != nil || end != git.EndRoot || n != 5 {
+					t.Fatal(end, err, n)
+				}
+			})
+		}
+	}
 }
 
 func TestPathsThatAreRefused(t *testing.T) {

@@ -2,6 +2,7 @@ package git
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -36,6 +37,17 @@ const MaxFileBytes = 4 << 20
 func (r *Repository) Read(ctx context.Context, sha string, paths []string) (map[string]File, error) {
 	var files map[string]File
 	err := r.do(ctx, func(ctx context.Context, s *session) (err error) {
+		if err = s.ensure(ctx, sha); err != nil {
+			return err
+		}
+		if files, err = s.read(ctx, sha, paths); KindOf(err) != Gone || s.unfiltered() {
+			return err
+		}
+		// The server filters, but gives out nothing that no branch points to: git's protocol before version 2, as over SSH
+		// without AcceptEnv GIT_PROTOCOL. Then all files are fetched.
+		if err = errors.Join(s.noFilter(), s.empty(ctx)); err != nil {
+			return err
+		}
 		if err = s.ensure(ctx, sha); err == nil {
 			files, err = s.read(ctx, sha, paths)
 		}

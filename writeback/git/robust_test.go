@@ -168,7 +168,6 @@ func TestDamagedCaches(t *testing.T) {
 	for i := range 300 {
 		files[fmt.Sprintf("d%d/f%d", i%7, i)] = fmt.Sprint(i)
 	}
-	s.Create("demo", files)
 	overwrite := func(content string) func(string) error {
 		return func(path string) error {
 			_ = os.Chmod(path, 0o600)
@@ -210,12 +209,14 @@ func TestDamagedCaches(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			cache := t.TempDir()
-			r := open(t, cache, overHTTP(s, "demo"), git.Options{})
+			t.Parallel()
+			cache, demo := t.TempDir(), strings.ReplaceAll(name, " ", "-")
+			s.Create(demo, files)
+			r := open(t, cache, overHTTP(s, demo), git.Options{})
 			if err := update(t.Context(), r, "d1/mine.yaml", name+"0"); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := r.Log(t.Context(), s.Tip("demo", "main"), git.Bound{}, func(git.CommitInfo) bool { return true }); err != nil {
+			if _, err := r.Log(t.Context(), s.Tip(demo, "main"), git.Bound{}, func(git.CommitInfo) bool { return true }); err != nil {
 				t.Fatal(err)
 			}
 			damaged := cacheFiles(t, cache, tt.match)
@@ -227,17 +228,17 @@ func TestDamagedCaches(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			r = open(t, cache, overHTTP(s, "demo"), git.Options{})
+			r = open(t, cache, overHTTP(s, demo), git.Options{})
 			for i := range 2 {
 				if err := update(t.Context(), r, "d1/mine.yaml", fmt.Sprint(name, i+1)); err != nil {
 					t.Fatal(err)
 				}
-				s.CommitAs("demo", "main", "P <p@example.com>", "by hand", map[string]string{"d2/hand": fmt.Sprint(name, i)})
+				s.CommitAs(demo, "main", "P <p@example.com>", "by hand", map[string]string{"d2/hand": fmt.Sprint(name, i)})
 			}
-			if _, err := r.Log(t.Context(), s.Tip("demo", "main"), git.Bound{}, func(git.CommitInfo) bool { return true }); err != nil {
+			if _, err := r.Log(t.Context(), s.Tip(demo, "main"), git.Bound{}, func(git.CommitInfo) bool { return true }); err != nil {
 				t.Fatal(err)
 			}
-			s.Git("demo", "fsck", "--strict", "--no-dangling")
+			s.Git(demo, "fsck", "--strict", "--no-dangling")
 		})
 	}
 }

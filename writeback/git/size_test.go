@@ -2,6 +2,7 @@ package git_test
 
 import (
 	"bytes"
+	"crypto/sha1"
 	"fmt"
 	"math/rand"
 	"os"
@@ -21,26 +22,28 @@ const kilobyte = 1000
 // monorepo is 20,000 files of 11 KB that can't be compressed, in directories of at most 300 entries, made by 2,000 commits.
 func monorepo(s *gitserver.Server) {
 	s.Create("mono", nil)
-	s.Configure("mono", "core.compression", "1") // makes it in a fifth of the time
-	var b bytes.Buffer
+	var blobs, commits bytes.Buffer
 	random := rand.New(rand.NewSource(1))
 	blob := make([]byte, 10_800)
 	for c := range 2000 {
-		fmt.Fprintf(&b, "commit refs/heads/main\ncommitter A Person <person@example.com> %d +0000\ndata 20\nan ordinary message\n\n", 1_700_000_000+c*60)
+		fmt.Fprintf(&commits, "commit refs/heads/main\ncommitter A Person <person@example.com> %d +0000\ndata 20\nan ordinary message\n\n", 1_700_000_000+c*60)
 		for i := range 10 {
 			n := c*10 + i
 			if n%200 == 0 {
 				content := fmt.Sprintf("# application %d\ntag: \"v1\"\n", n/200)
-				fmt.Fprintf(&b, "M 100644 inline %s\ndata %d\n%s", pinFile(n/200), len(content), content)
+				fmt.Fprintf(&commits, "M 100644 inline %s\ndata %d\n%s", pinFile(n/200), len(content), content)
 				continue
 			}
 			random.Read(blob)
-			fmt.Fprintf(&b, "M 100644 inline clusters/%s/file%05d.bin\ndata %d\n", directory(n%97), n, len(blob))
-			b.Write(blob)
-			b.WriteByte('\n')
+			fmt.Fprintf(&blobs, "blob\ndata %d\n%s\n", len(blob), blob)
+			sum := sha1.Sum(fmt.Appendf(nil, "blob %d\x00%s", len(blob), blob))
+			fmt.Fprintf(&commits, "M 100644 %x clusters/%s/file%05d.bin\n", sum, directory(n%97), n)
 		}
 	}
-	s.Import("mono", b.Bytes())
+	s.Configure("mono", "core.compression", "0") // it can't be compressed, and trying takes most of the time
+	s.Import("mono", blobs.Bytes())
+	s.Configure("mono", "core.compression", "-1")
+	s.Import("mono", commits.Bytes())
 }
 
 func directory(n int) string { return fmt.Sprintf("group%d/team%02d", n%5, n) }
