@@ -25,6 +25,7 @@ var allowed = map[string][]string{
 	"writeback": {"image", "config"},
 	"reconcile": {"image"},
 	"webhook":   {"image"},
+	"migrate":   {"image", "writeback"},
 	"plugin":    {"image", "render"},
 }
 
