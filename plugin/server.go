@@ -85,6 +85,7 @@ func NewServer(o Options) (*Server, error) {
 		workDir:   cmp.Or(o.WorkDir, filepath.Join(os.TempDir(), "_tagpin")),
 		limits:    o.Limits.OrDefault(),
 		deadline:  cmp.Or(o.Deadline, DefaultDeadline),
+		grace:     graceDrain,
 		log:       o.Log,
 	}}, nil
 }
@@ -145,7 +146,7 @@ func (s *Server) Serve(ctx context.Context) error {
 
 // stop waits for the calls in flight; each has a deadline.
 func (s *Server) stop(server *grpc.Server) {
-	atLast := time.AfterFunc(s.service.deadline+graceDrain, server.Stop)
+	atLast := time.AfterFunc(s.service.deadline+s.service.grace, server.Stop)
 	defer atLast.Stop()
 	server.GracefulStop()
 }

@@ -176,6 +176,30 @@ func TestServerDeadline(t *testing.T) {
 	})
 }
 
+// A client that stops sending holds its slot and directory no longer than its deadline and the grace.
+func TestServerGivesUpOnASilentClient(t *testing.T) {
+	o := options(t, shortDir(t))
+	o.Concurrency, o.Deadline = 1, 200*time.Millisecond
+	s := start(t, o, rendering(configMap))
+	stream, err := s.client.GenerateManifest(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	silent := &apiclient.AppStreamRequest{Request: &apiclient.AppStreamRequest_Metadata{Metadata: &apiclient.ManifestRequestMetadata{}}}
+	if err := stream.Send(silent); err != nil {
+		t.Fatal(err)
+	}
+	err = stream.RecvMsg(&apiclient.ManifestResponse{})
+	s.wantError(err, "rendering did not finish within 200ms")
+	waitUntil(t, func() bool {
+		_, err := s.generate(t.Context(), writeTree(t, map[string]string{"a": "b"}))
+		return err == nil
+	})
+	if held, _ := os.ReadDir(filepath.Join(s.dir, "work")); len(held) != 0 {
+		t.Errorf("directories %v", held)
+	}
+}
+
 // The caller's deadline counts when it is sooner, and our error is there before it.
 func TestServerCallersDeadline(t *testing.T) {
 	s := start(t, options(t, shortDir(t)), func(ctx context.Context, _ render.Request) (render.Result, error) {

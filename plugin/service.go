@@ -38,6 +38,7 @@ type service struct {
 	workDir   string
 	limits    archive.Limits
 	deadline  time.Duration
+	grace     time.Duration // graceDrain
 	log       logrus.FieldLogger
 }
 
@@ -124,7 +125,7 @@ func handle[T any](in receiver, s *service, j job[T]) (T, error) {
 		return o.value, o.err
 	case <-ctx.Done():
 	}
-	grace := graceDrain
+	grace := s.grace
 	select {
 	case <-up.received:
 		grace = graceWork

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -84,11 +85,15 @@ func start(t *testing.T, o Options, r Renderer) *side {
 	if err != nil {
 		t.Fatal(err)
 	}
+	server.service.grace = 200 * time.Millisecond
 	var ctx context.Context
 	ctx, s.stop = context.WithCancel(t.Context())
 	go func() { s.done <- server.Serve(ctx) }()
 	waitUntil(t, func() bool {
-		_, err := os.Stat(server.Address())
+		conn, err := net.Dial("unix", server.Address())
+		if err == nil {
+			conn.Close()
+		}
 		return err == nil
 	})
 	closer, client, err := apiclient.NewConfigManagementPluginClientSet(server.Address()).NewConfigManagementPluginClient()
