@@ -103,8 +103,23 @@ func (l *Loop) resolve(ctx context.Context, checks []*check) {
 }
 
 func (l *Loop) choose(ctx context.Context, c *check) {
-	for _, e := range c.update.Options.Images {
-		choice, err := l.o.Resolver.Resolve(ctx, c.update.App, e)
+	var err error
+	if c.update.Choices, err = choices(ctx, l.o.Resolver, c.update); err != nil {
+		c.stop(image.NoChoice, err)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b, known := l.settled[identify(c.update.App)]
+	c.unchanged = known && b.choices == said(c.update) && b.settings == settings(c.hint) &&
+		(b.revision == c.hint.App.Revision || b.commit == c.hint.App.Revision)
+}
+
+// choices asks for the newest tag of each image. With an error they are those of the images before.
+func choices(ctx context.Context, r Resolver, u image.Update) ([]image.Choice, error) {
+	var chosen []image.Choice
+	for _, e := range u.Options.Images {
+		choice, err := r.Resolve(ctx, u.App, e)
 		if err == nil && choice.Tag == "" {
 			err = errors.New("no tag qualifies")
 		}
@@ -112,16 +127,11 @@ func (l *Loop) choose(ctx context.Context, c *check) {
 			err = fmt.Errorf("the registry can't be asked, and its last answer is %s old", choice.Stale.Round(time.Second))
 		}
 		if err != nil {
-			c.stop(image.NoChoice, fmt.Errorf("image %s: %w", e.Image.Name(), err))
-			return
+			return chosen, fmt.Errorf("image %s: %w", e.Image.Name(), err)
 		}
-		c.update.Choices = append(c.update.Choices, choice)
+		chosen = append(chosen, choice)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	b, known := l.settled[identify(c.update.App)]
-	c.unchanged = known && b.choices == said(c.update) && b.settings == settings(c.hint) &&
-		(b.revision == c.hint.App.Revision || b.commit == c.hint.App.Revision)
+	return chosen, nil
 }
 
 // said is all choices of an application as one comparable value.

@@ -44,13 +44,16 @@ type Writer struct {
 	histories map[historyKey]history
 }
 
-//nolint:gochecknoglobals // never changes: Go has no constant structs
-var defaultAuthor = git.Person{Name: "tagpin", Email: "tagpin@localhost"}
+// The author of the commits where the operator names none. No mail ever arrives at localhost.
+const (
+	DefaultUser  = "tagpin"
+	DefaultEmail = "tagpin@localhost"
+)
 
 // New checks the options.
 func New(o Options) (*Writer, error) {
 	if o.Author == (git.Person{}) {
-		o.Author = defaultAuthor
+		o.Author = git.Person{Name: DefaultUser, Email: DefaultEmail}
 	}
 	if o.Template == nil {
 		t, err := git.ParseMessage(git.DefaultMessage)
