@@ -37,7 +37,9 @@ func (f *engineFlags) register(flags *pflag.FlagSet) {
 // An engine is what every command that decides needs.
 type engine struct {
 	settings   config.Settings
+	secrets    config.Secrets
 	registries *registry.Registries
+	log        *logrus.Logger
 }
 
 // open reads the operator's files. credentials, which may be empty, goes before those of registries.conf.
@@ -46,10 +48,11 @@ func (f engineFlags) open(flags *pflag.FlagSet, credentials string, log *logrus.
 	if err != nil {
 		return nil, err
 	}
+	secrets := config.OpenSecrets(f.secretsDir)
 	registries, err := registry.New(registry.Options{
 		ConfPath:     f.registriesConf,
 		ConfRequired: flags.Changed("registries-conf-path"),
-		Secrets:      config.OpenSecrets(f.secretsDir),
+		Secrets:      secrets,
 		Settings:     settings,
 		Credentials:  credentials,
 		CacheTTL:     f.cacheTTL,
@@ -58,7 +61,7 @@ func (f engineFlags) open(flags *pflag.FlagSet, credentials string, log *logrus.
 	if err != nil {
 		return nil, err
 	}
-	return &engine{settings, registries}, nil
+	return &engine{settings, secrets, registries, log}, nil
 }
 
 // Resolve implements plugin.Resolver.
@@ -72,13 +75,20 @@ func (e *engine) Resolve(ctx context.Context, app image.Application, entry image
 	return choice, err
 }
 
-func (e *engine) generator(log *logrus.Logger) *plugin.Generator {
+// defaults are the operator's, for parsing parameters.
+func (e *engine) defaults() image.Defaults {
+	return image.Defaults{WriteBackMethod: string(e.settings.Defaults.WriteBackMethod)}
+}
+
+// generator makes what renders. observer is told of pinned renders; nil: nobody is.
+func (e *engine) generator(observer plugin.Observer) *plugin.Generator {
 	return plugin.NewGenerator(plugin.Settings{
 		Resolver:   e,
 		NoMatch:    resolve.NoMatch,
-		Defaults:   image.Defaults{WriteBackMethod: string(e.settings.Defaults.WriteBackMethod)},
+		Observer:   observer,
+		Defaults:   e.defaults(),
 		AllowEmpty: e.settings.AllowsEmpty,
 		MaxOutput:  int(e.settings.Limits.ManifestBytes),
-		Log:        log,
+		Log:        e.log,
 	})
 }

@@ -56,7 +56,7 @@ func (f *generateFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	result, err := engine.generator(log).Generate(cmd.Context(), dir, request)
+	result, err := engine.generator(nil).Generate(cmd.Context(), dir, request)
 	if err != nil {
 		return err
 	}

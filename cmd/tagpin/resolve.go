@@ -44,13 +44,13 @@ func newResolve() *cobra.Command {
 	flags.StringVar(&f.spec.MinAge, "min-age", "", "how old a tag must be, e.g. 36h or 7d")
 	flags.BoolVar(&f.spec.PinDigest, "pin-digest", false, "find the digest as well")
 	flags.StringVar(&f.credentials, "credentials", "", "env:<VAR>, ext:<path>, secret:<ns>/<name>#<field> or pullsecret:<ns>/<name>")
-	flags.StringVarP(&f.output, "output", "o", "table", "table or json")
+	flags.StringVarP(&f.output, "output", "o", outputTable, "table or json")
 	return cmd
 }
 
 func (f *resolveFlags) run(cmd *cobra.Command, args []string) error {
-	if f.output != "table" && f.output != "json" {
-		return fmt.Errorf("--output: %q is neither table nor json", f.output)
+	if err := checkOutput(f.output); err != nil {
+		return err
 	}
 	entry, err := f.entry(args[0])
 	if err != nil {
@@ -68,13 +68,26 @@ func (f *resolveFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		err = fmt.Errorf("%s: %w", entry.Image.Name(), err)
 	}
-	if f.output == "json" {
+	if f.output == outputJSON {
 		return errors.Join(printJSON(cmd.OutOrStdout(), entry, choice, err), silent(err))
 	}
 	if err != nil {
 		return err
 	}
 	return printTable(cmd.OutOrStdout(), choice)
+}
+
+// The values of --output.
+const (
+	outputTable = "table"
+	outputJSON  = "json"
+)
+
+func checkOutput(format string) error {
+	if format != outputTable && format != outputJSON {
+		return fmt.Errorf("--output: %q is neither table nor json", format)
+	}
+	return nil
 }
 
 // silent keeps the exit status of an error that has been printed.

@@ -24,7 +24,7 @@ func newRoot() *cobra.Command {
 			return fromEnvironment(cmd.Flags())
 		},
 	}
-	root.AddCommand(newServe(), newGenerate(), newParameters(), newResolve(), newMigrate(), newVersion())
+	root.AddCommand(newServe(), newGenerate(), newParameters(), newResolve(), newUpdate(), newPin(), newStatus(), newMigrate(), newVersion())
 	return root
 }
 

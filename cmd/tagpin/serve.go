@@ -7,47 +7,85 @@ import (
 
 	"github.com/tagpin/tagpin/plugin"
 	"github.com/tagpin/tagpin/plugin/archive"
+	"github.com/tagpin/tagpin/reconcile"
 )
 
+type serveFlags struct {
+	files   engineFlags
+	logs    logFlags
+	update  updateFlags
+	loop    bool
+	options plugin.Options
+}
+
 func newServe() *cobra.Command {
-	var (
-		files   engineFlags
-		logs    logFlags
-		options plugin.Options
-	)
+	var f serveFlags
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the plugin server beside argocd-repo-server",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			log, err := logs.logger()
-			if err != nil {
-				return err
-			}
-			engine, err := files.open(cmd.Flags(), "", log)
-			if err != nil {
-				return err
-			}
-			options.Generator, options.Log = engine.generator(log), log
-			limits := engine.settings.Limits
-			options.Limits = archive.Limits{TotalBytes: int64(limits.ArchiveBytes), FileBytes: int64(limits.FileBytes), Files: limits.ArchiveFiles}
-			options.Concurrency = cmp.Or(options.Concurrency, limits.ConcurrentRenders)
-			options.Deadline = cmp.Or(options.Deadline, limits.RenderTimeout)
-			server, err := plugin.NewServer(options)
-			if err != nil {
-				return err
-			}
-			log.Infof("tagpin %s listens on %s", version, server.Address())
-			return server.Serve(cmd.Context())
-		},
+		RunE:  f.run,
 	}
 	flags := cmd.Flags()
-	files.register(flags)
-	logs.register(flags, "info")
-	flags.StringVar(&options.ConfigDir, "config-dir", "/home/argocd/cmp-server/config", "the directory of plugin.yaml")
-	flags.StringVar(&options.PluginsDir, "plugins-dir", "/home/argocd/cmp-server/plugins", "where argocd-repo-server looks for plugin sockets")
-	flags.StringVar(&options.WorkDir, "work-dir", "", "where archives are unpacked; emptied at start (default: _tagpin in the temporary directory)")
-	flags.IntVar(&options.Concurrency, "max-concurrent-renders", 0, "how many renders run at a time (default: the settings', or the number of cores)")
-	flags.DurationVar(&options.Deadline, "render-timeout", 0, "how long one render may take, waiting included (default: the settings', or 45s)")
+	f.files.register(flags)
+	f.logs.register(flags, "info")
+	f.update.register(flags)
+	flags.BoolVar(&f.loop, "update-loop", true, "pin newer tags of the rendered applications in Git; false where a tagpin update does")
+	flags.StringVar(&f.options.ConfigDir, "config-dir", "/home/argocd/cmp-server/config", "the directory of plugin.yaml")
+	flags.StringVar(&f.options.PluginsDir, "plugins-dir", "/home/argocd/cmp-server/plugins", "where argocd-repo-server looks for plugin sockets")
+	flags.StringVar(&f.options.WorkDir, "work-dir", "", "where archives are unpacked; emptied at start (default: _tagpin in the temporary directory)")
+	flags.IntVar(&f.options.Concurrency, "max-concurrent-renders", 0, "how many renders run at a time (default: the settings', or the number of cores)")
+	flags.DurationVar(&f.options.Deadline, "render-timeout", 0, "how long one render may take, waiting included (default: the settings', or 45s)")
 	return cmd
+}
+
+func (f *serveFlags) run(cmd *cobra.Command, _ []string) error {
+	log, err := f.logs.logger()
+	if err != nil {
+		return err
+	}
+	engine, err := f.files.open(cmd.Flags(), "", log)
+	if err != nil {
+		return err
+	}
+	if !f.loop {
+		return f.serve(cmd, engine, nil)
+	}
+	updater, err := f.update.open(cmd.Context(), cmd.Flags(), engine, reconcile.NewMemory())
+	if err != nil {
+		return err
+	}
+	return f.serve(cmd, engine, updater)
+}
+
+// serve renders until the command is interrupted. updater may be nil. The loop ends last, when nothing observes any more.
+func (f *serveFlags) serve(cmd *cobra.Command, e *engine, updater *updater) error {
+	var observer plugin.Observer
+	if updater != nil {
+		defer updater.close()
+		observer = updater
+	}
+	server, err := f.server(e, observer)
+	if err != nil {
+		return err
+	}
+	e.log.Infof("tagpin %s listens on %s", version, server.Address())
+	if updater != nil {
+		if err := checkStatusSocket(f.update.socket, server.Address()); err != nil {
+			return err
+		}
+		e.log.Infof("every %s newer tags are pinned; which applications there are is kept in memory, so after a restart each is "+
+			"updated again when Argo CD next renders it: at a commit, a hard refresh, or after 24 h", f.update.interval)
+		defer updater.start(cmd.Context(), e, f.update.socket)()
+	}
+	return server.Serve(cmd.Context())
+}
+
+func (f *serveFlags) server(e *engine, observer plugin.Observer) (*plugin.Server, error) {
+	limits, options := e.settings.Limits, f.options
+	options.Generator, options.Log = e.generator(observer), e.log
+	options.Limits = archive.Limits{TotalBytes: int64(limits.ArchiveBytes), FileBytes: int64(limits.FileBytes), Files: limits.ArchiveFiles}
+	options.Concurrency = cmp.Or(options.Concurrency, limits.ConcurrentRenders)
+	options.Deadline = cmp.Or(options.Deadline, limits.RenderTimeout)
+	return plugin.NewServer(options)
 }

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/tagpin/tagpin/plugin"
+	"github.com/tagpin/tagpin/reconcile"
+)
+
+// pluginName is how Applications call tagpin.
+const pluginName = "tagpin"
+
+// manifests is a reconcile.Store: the Applications of files, or of directories with *.yaml, *.yml and *.json. They are read
+// for every check.
+type manifests struct {
+	paths []string
+	log   *logrus.Logger
+}
+
+// Add implements reconcile.Store; nothing is observed but the files.
+func (m manifests) Add(context.Context, reconcile.Hint) error { return nil }
+
+// Forget implements reconcile.Store.
+func (m manifests) Forget(context.Context, string) error { return nil }
+
+// Hints implements reconcile.Store. A file that can't be read is logged and keeps no other from being followed.
+func (m manifests) Hints(context.Context) ([]reconcile.Hint, error) {
+	hints, err := m.read()
+	if err != nil {
+		m.log.WithError(err).Error("these applications are not checked")
+	}
+	return hints, nil
+}
+
+// read gives the Applications that call tagpin, and what is wrong with others.
+func (m manifests) read() ([]reconcile.Hint, error) {
+	var hints []reconcile.Hint
+	var problems []error
+	for _, path := range m.paths {
+		files, err := filesAt(path)
+		if err != nil {
+			problems = append(problems, err)
+		}
+		for _, file := range files {
+			found, err := readHints(file)
+			if err != nil {
+				problems = append(problems, fmt.Errorf("%s: %w", file, err))
+			}
+			hints = append(hints, found...)
+		}
+	}
+	return hints, errors.Join(problems...)
+}
+
+// filesAt is the file itself, or the manifests of a directory and those below. Directories that begin with a dot are left
+// out: ConfigMaps are mounted through them.
+func filesAt(path string) ([]string, error) {
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		return []string{path}, err
+	}
+	var files []string
+	err := filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && p != path && d.Name()[0] == '.':
+			return fs.SkipDir
+		case !d.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(p)):
+			files = append(files, p)
+		}
+		return nil
+	})
+	return files, err
+}
+
+func readHints(file string) ([]reconcile.Hint, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	documents, err := ourApplications(data)
+	if err != nil {
+		return nil, err
+	}
+	// The files of the repository aren't here, so an .argocd-source file in it is not merged.
+	empty, err := os.MkdirTemp("", "tagpin-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(empty)
+	var hints []reconcile.Hint
+	var problems []error
+	for _, document := range documents {
+		_, request, err := plugin.LoadApplication(document, empty, plugin.ApplicationOptions{Plugin: pluginName})
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		hints = append(hints, reconcile.Hint{App: request.App, Parameters: request.Parameters, Env: request.Env, Seen: time.Now()})
+	}
+	return hints, errors.Join(problems...)
+}
+
+// ourApplications are the documents that hold an Application with a source that calls tagpin.
+func ourApplications(data []byte) ([][]byte, error) {
+	type source struct{ Plugin struct{ Name string } }
+	var found [][]byte
+	for decoder := yaml.NewDecoder(bytes.NewReader(data)); ; {
+		var node yaml.Node
+		if err := decoder.Decode(&node); errors.Is(err, io.EOF) {
+			return found, nil
+		} else if err != nil {
+			return nil, err
+		}
+		var app struct {
+			Kind string
+			Spec struct {
+				Source  source
+				Sources []source
+			}
+		}
+		if node.Decode(&app) != nil || app.Kind != "Application" {
+			continue // another kind may have a spec of any form
+		}
+		if !slices.ContainsFunc(append(app.Spec.Sources, app.Spec.Source), func(s source) bool { return s.Plugin.Name == pluginName }) {
+			continue
+		}
+		document, err := yaml.Marshal(&node)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, document)
+	}
+}

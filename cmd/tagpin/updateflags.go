@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/tagpin/tagpin/image"
+	"github.com/tagpin/tagpin/plugin"
+	"github.com/tagpin/tagpin/reconcile"
+	"github.com/tagpin/tagpin/resolve"
+	"github.com/tagpin/tagpin/writeback"
+	"github.com/tagpin/tagpin/writeback/git"
+)
+
+// The places of Argo CD's ConfigMaps in its own containers, and of argocd-image-updater's template.
+const (
+	defaultKnownHosts    = "/app/config/ssh/ssh_known_hosts"
+	defaultTLSCerts      = "/app/config/tls"
+	defaultCommitMessage = "/app/config/commit.template"
+)
+
+// updateFlags are those of the update loop. The names of the commit's are argocd-image-updater's.
+type updateFlags struct {
+	interval, distance             time.Duration
+	knownHosts, tlsCerts, cacheDir string
+	socket                         string
+	commit                         commitFlags
+}
+
+type commitFlags struct {
+	user, email, message, signingKey, signingMethod string
+	signOff                                         bool
+}
+
+func (f *updateFlags) register(flags *pflag.FlagSet) {
+	flags.DurationVar(&f.interval, "interval", reconcile.DefaultInterval, "how often every application is checked for newer tags")
+	flags.DurationVar(&f.distance, "push-distance", reconcile.DefaultDistance, "the least time between two pushes to one branch")
+	flags.StringVar(&f.knownHosts, "ssh-known-hosts", defaultKnownHosts, "the host keys of SSH servers: argocd-ssh-known-hosts-cm")
+	flags.StringVar(&f.tlsCerts, "tls-certs-dir", defaultTLSCerts, "a directory with the CA of each Git server that needs one: argocd-tls-certs-cm")
+	flags.StringVar(&f.cacheDir, "git-cache-dir", "", "what was fetched from Git; may be deleted (default: _tagpin-git in the temporary directory)")
+	flags.StringVar(&f.socket, "status-socket", defaultStatusSocket(), "the Unix socket that tagpin status asks; empty: none")
+	f.commit.register(flags)
+}
+
+func (f *commitFlags) register(flags *pflag.FlagSet) {
+	flags.StringVar(&f.user, "git-commit-user", writeback.DefaultUser, "the author of commits")
+	flags.StringVar(&f.email, "git-commit-email", writeback.DefaultEmail, "the author's e-mail address")
+	flags.StringVar(&f.message, "git-commit-message-path", defaultCommitMessage, "a template of commit messages, where it exists")
+	flags.StringVar(&f.signingKey, "git-commit-signing-key", "", "a file with the private key (without passphrase) that signs commits")
+	flags.StringVar(&f.signingMethod, "git-commit-signing-method", git.SignOpenPGP, "openpgp or ssh")
+	flags.BoolVar(&f.signOff, "git-commit-sign-off", false, "add Signed-off-by to commits")
+}
+
+// An updater is the update loop with what it needs while it runs.
+type updater struct {
+	*reconcile.Loop
+	signer *git.Signer
+}
+
+// open builds an updater. Nothing runs, and no server is asked, before its Run or Check.
+func (f *updateFlags) open(ctx context.Context, flags *pflag.FlagSet, e *engine, store reconcile.Store) (*updater, error) {
+	if f.interval < time.Second || f.distance < 0 {
+		return nil, errors.New("--interval must be 1s or more, and --push-distance can't be negative")
+	}
+	template, err := f.commit.template(flags.Changed("git-commit-message-path"))
+	if err != nil {
+		return nil, err
+	}
+	signer, err := f.commit.signer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cacheDir := f.cacheDir
+	if cacheDir == "" {
+		cacheDir = filepath.Join(os.TempDir(), "_tagpin-git")
+	}
+	writer, err := writeback.New(writeback.Options{
+		CacheDir:   cacheDir,
+		Settings:   e.settings,
+		Secrets:    e.secrets,
+		KnownHosts: f.knownHosts,
+		CADir:      f.tlsCerts,
+		Author:     git.Person{Name: f.commit.user, Email: f.commit.email},
+		Template:   template,
+		SignOff:    f.commit.signOff,
+		Sign:       signer,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &updater{signer: signer, Loop: reconcile.New(reconcile.Options{
+		Store:    store,
+		Resolver: updateResolver{e},
+		Writer:   writer,
+		Defaults: e.defaults(),
+		Interval: f.interval,
+		Distance: max(f.distance, 1), // zero would mean the default
+		Log:      e.log,
+	})}, nil
+}
+
+// template is nil for the default one.
+func (f *commitFlags) template(required bool) (*git.Template, error) {
+	text, err := os.ReadFile(f.message)
+	if errors.Is(err, fs.ErrNotExist) && !required {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--git-commit-message-path: %w", err)
+	}
+	template, err := git.ParseMessage(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.message, err)
+	}
+	return template, nil
+}
+
+func (f *commitFlags) signer(ctx context.Context) (*git.Signer, error) {
+	if f.signingKey == "" {
+		return nil, nil
+	}
+	key, err := os.ReadFile(f.signingKey)
+	if err != nil {
+		return nil, fmt.Errorf("--git-commit-signing-key takes the path of a private key: %w", err)
+	}
+	signer, err := git.OpenSigner(ctx, f.signingMethod, key)
+	if err != nil {
+		return nil, fmt.Errorf("--git-commit-signing-key: %w", err)
+	}
+	return signer, nil
+}
+
+// start runs the loop and the status server in the background. stop ends both and waits for a push that is on its way; it
+// comes after everything that observes.
+func (u *updater) start(ctx context.Context, e *engine, socket string) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	closeStatus := serveStatus(ctx, socket, u.Loop, e.log)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		u.Run(ctx)
+	}()
+	return func() {
+		closeStatus()
+		cancel()
+		<-done
+	}
+}
+
+// close deletes the signing key. It comes after stop.
+func (u *updater) close() {
+	if u.signer != nil {
+		_ = u.signer.Close() // it lies in the temporary directory, which ends with the container
+	}
+}
+
+// Observe implements plugin.Observer.
+func (u *updater) Observe(o plugin.Observation) {
+	u.Loop.Observe(reconcile.Hint{App: o.App, Parameters: o.Parameters, Env: o.Env})
+}
+
+// updateResolver is an engine for the loop: "no tag qualifies" comes with its reasons.
+type updateResolver struct{ e *engine }
+
+// Resolve implements reconcile.Resolver.
+func (r updateResolver) Resolve(ctx context.Context, app image.Application, entry image.Entry) (image.Choice, error) {
+	choice, err := r.e.Resolve(ctx, app, entry)
+	if err == nil && choice.Tag == "" {
+		err = resolve.NoMatch(choice)
+	}
+	return choice, err
+}
+
+// Newer implements reconcile.Resolver.
+func (r updateResolver) Newer(ctx context.Context, app image.Application, entry image.Entry, tag, than string) (bool, error) {
+	repo, err := r.e.registries.Repository(ctx, app, entry)
+	if err != nil {
+		return false, err
+	}
+	return resolve.Newer(ctx, repo, entry, tag, than)
+}
