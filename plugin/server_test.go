@@ -176,6 +176,18 @@ func TestServerDeadline(t *testing.T) {
 	})
 }
 
+func TestServerLogsNoPassword(t *testing.T) {
+	s := start(t, options(t, shortDir(t)), rendering(configMap))
+	for _, url := range []string{"https://me:canary@git.example.com/demo.git?token=canary", "https://me:canary%zz@git.example.com/x"} {
+		if _, err := s.generate(t.Context(), writeTree(t, map[string]string{"a": "b"}), "ARGOCD_APP_SOURCE_REPO_URL="+url); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text := s.log.String(); strings.Contains(text, "canary") || !strings.Contains(text, "https://git.example.com/demo.git") {
+		t.Errorf("log %s", text)
+	}
+}
+
 // A client that stops sending holds its slot and directory no longer than its deadline and the grace.
 func TestServerGivesUpOnASilentClient(t *testing.T) {
 	o := options(t, shortDir(t))

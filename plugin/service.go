@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -164,7 +165,7 @@ func process[T any](ctx context.Context, s *service, up *upload, j job[T]) (valu
 		err = drained
 	}
 	env := up.env()
-	log := s.log.WithFields(logrus.Fields{"application": env[envAppName], "repository": env[envSourceRepoURL], "path": env[envSourcePath],
+	log := s.log.WithFields(logrus.Fields{"application": env[envAppName], "repository": withoutUser(env[envSourceRepoURL]), "path": env[envSourcePath],
 		"revision": env[envAppRevision], "took": time.Since(begin).Round(time.Millisecond).String()})
 	if err != nil {
 		err = status.Error(codes.Unknown, clip(err.Error()))
@@ -173,6 +174,19 @@ func process[T any](ctx context.Context, s *service, up *upload, j job[T]) (valu
 	}
 	log.Infof("%s: done", j.name)
 	return value, nil
+}
+
+// withoutUser takes out of a URL what may be a password.
+func withoutUser(repoURL string) string {
+	if !strings.Contains(repoURL, "://") {
+		return repoURL // host:path, which has no place for one
+	}
+	u, err := url.Parse(repoURL)
+	if err != nil {
+		return "(not a URL)"
+	}
+	u.User, u.RawQuery = nil, ""
+	return u.String()
 }
 
 // stage waits for a slot, unpacks the archive into a directory of its own and works on it.
