@@ -2,6 +2,8 @@
 // branch points, Read gets files of a commit, Commit makes commits on top of one another, Push sends them in one go, and Log
 // reads commit messages.
 //
+// Callers that keep the tip from one call to the next save two requests: Push says when it moved, and where it is now.
+//
 // It drives the git program's plumbing on a bare cache that has no work tree and, where the server can filter, no file but
 // those that were read. An update of a branch that nobody moved costs two requests: the push itself finds out whether the
 // branch still is where it was, so nothing is asked before. Everything in the cache can be deleted at any time.

@@ -215,6 +215,17 @@ func TestLog(t *testing.T) {
 	})
 }
 
+func TestFileAddresses(t *testing.T) {
+	s := gitserver.Start(t, gitserver.Options{})
+	s.Create("demo", map[string]string{"f": "0"})
+	r := open(t, t.TempDir(), git.Remote{URL: "file://" + s.Dir("demo")}, git.Options{AllowFile: true})
+	for i := range 2 {
+		if err := update(t.Context(), r, "d/f", fmt.Sprint(i)); err != nil || s.File("demo", "main", "d/f") != fmt.Sprint(i) {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestOldProtocol(t *testing.T) {
 	for _, kind := range []string{"http", "ssh"} {
 		for _, filter := range []bool{true, false} {

@@ -62,6 +62,7 @@ type objects struct {
 	stderr *bounded
 	died   func() error // why the process had to end, if it had to
 	trees  map[string][]entry
+	closed bool
 }
 
 func (s *session) objects(ctx context.Context) (*objects, error) {
@@ -90,6 +91,10 @@ func (s *session) objects(ctx context.Context) (*objects, error) {
 }
 
 func (o *objects) close() {
+	if o.closed {
+		return
+	}
+	o.closed = true
 	o.in.Close()
 	_ = o.cmd.Wait()
 	o.s.ended(o.cmd)
@@ -97,6 +102,7 @@ func (o *objects) close() {
 
 // broken makes an Error of a process that stopped answering.
 func (o *objects) broken() error {
+	o.close() // only then its standard error is complete
 	if err := o.died(); err != nil {
 		return err
 	}

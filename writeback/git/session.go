@@ -222,7 +222,7 @@ func (s *session) run(ctx context.Context, sub string, in io.Reader, args ...str
 	if err != nil && readsCache(args[0]) {
 		err = s.damaged(err)
 	}
-	return out.Bytes(), printed.String(), err
+	return out.buffer.Bytes(), printed.String(), err
 }
 
 // readsCache says whether a command works with the cache alone.
@@ -282,18 +282,18 @@ func (s *session) failure(ctx context.Context, err error, printed string) error 
 	return e
 }
 
-// bounded keeps the first max bytes and drops the rest.
+// bounded keeps the first max bytes and drops the rest. The buffer is not embedded: its ReadFrom would know no bound.
 type bounded struct {
-	bytes.Buffer
-	max  int
-	over bool
+	buffer bytes.Buffer
+	max    int
+	over   bool
 }
 
 func (b *bounded) Write(p []byte) (int, error) {
-	if room := b.max - b.Len(); len(p) > room {
-		b.over = true
-		b.Buffer.Write(p[:max(room, 0)])
-		return len(p), nil
-	}
-	return b.Buffer.Write(p)
+	room := b.max - b.buffer.Len()
+	b.over = b.over || len(p) > room
+	b.buffer.Write(p[:min(len(p), room)])
+	return len(p), nil
 }
+
+func (b *bounded) String() string { return b.buffer.String() }

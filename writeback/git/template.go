@@ -115,18 +115,18 @@ func (t *Template) run(application string, changes []Change) (string, error) {
 			return -1
 		}
 		return c
-	}, strings.ToValidUTF8(strings.ReplaceAll(out.String(), "\r\n", "\n"), "?"))
+	}, strings.ToValidUTF8(strings.ReplaceAll(out.buffer.String(), "\r\n", "\n"), "?"))
 	return text, nil
 }
 
 // templated stops a template that writes too much.
-type templated struct{ bytes.Buffer }
+type templated struct{ buffer bytes.Buffer }
 
 func (b *templated) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > maxTemplated {
+	if b.buffer.Len()+len(p) > maxTemplated {
 		return 0, fmt.Errorf("it gives more than %d bytes", maxTemplated)
 	}
-	return b.Buffer.Write(p)
+	return b.buffer.Write(p)
 }
 
 func messageOf(application string, changes []Change) messageData {
