@@ -192,6 +192,9 @@ func (s *Summary) add(c *check) {
 	if c.err != nil {
 		s.Errors++
 	}
+	if c.unchanged {
+		s.Skipped += len(c.update.Options.Images)
+	}
 	for _, v := range c.verdicts {
 		if v.state == image.Updated {
 			s.Updated++

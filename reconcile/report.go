@@ -12,6 +12,9 @@ func (l *Loop) report(c *check) {
 	l.mu.Lock()
 	before := l.status[id]
 	now := before
+	if now.State == image.Updated { // that was the check before
+		now.State = image.UpToDate
+	}
 	if !c.unchanged {
 		now = c.status()
 		now.Commit = or(c.commit, before.Commit)
