@@ -45,9 +45,7 @@ func (r *Repository) Commit(ctx context.Context, parent string, c Commit) (Commi
 	}
 	var result CommitResult
 	err := r.do(ctx, func(ctx context.Context, s *session) (err error) {
-		if err = s.ensure(ctx, parent); err == nil {
-			result, err = s.commit(ctx, parent, c)
-		}
+		result, err = s.commit(ctx, parent, c)
 		return err
 	})
 	return result, err
@@ -78,7 +76,7 @@ func (c Commit) check() error {
 }
 
 func (s *session) commit(ctx context.Context, parent string, c Commit) (CommitResult, error) {
-	o, err := s.objects(ctx)
+	o, err := s.at(ctx, parent)
 	if err != nil {
 		return CommitResult{}, err
 	}

@@ -248,13 +248,21 @@ func TestReceivedBytesAreBounded(t *testing.T) {
 func TestCancel(t *testing.T) {
 	s := gitserver.Start(t, gitserver.Options{Username: user, Password: password})
 	s.Create("demo", map[string]string{"f": "1"})
-	r := open(t, t.TempDir(), overHTTP(s, "demo"), git.Options{})
+	cache := t.TempDir()
+	r := open(t, cache, overHTTP(s, "demo"), git.Options{})
 	s.Fail(gitserver.Slow(time.Minute))
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	_, err := r.Tip(ctx, "")
 	if git.KindOf(err) != git.Timeout || !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
+	}
+	processes, _ := filepath.Glob("/proc/[0-9]*")
+	for _, process := range processes {
+		if environ, _ := os.ReadFile(process + "/environ"); bytes.Contains(environ, []byte(cache)) {
+			status, _ := os.ReadFile(process + "/status")
+			t.Errorf("a process of git goes on: %.40s", status)
+		}
 	}
 }
 

@@ -90,6 +90,29 @@ func (s *session) objects(ctx context.Context) (*objects, error) {
 	return o, nil
 }
 
+// at starts reading a commit, and fetches it first if the cache doesn't have it.
+func (s *session) at(ctx context.Context, sha string) (*objects, error) {
+	o, err := s.objects(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if isSHA(sha) {
+		kind, _, err := o.get(sha)
+		if kind == "commit" {
+			return o, nil
+		}
+		if err != nil {
+			o.close()
+			return nil, err
+		}
+	}
+	o.close()
+	if err := s.ensure(ctx, sha); err != nil {
+		return nil, err
+	}
+	return s.objects(ctx)
+}
+
 func (o *objects) close() {
 	if o.closed {
 		return

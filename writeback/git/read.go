@@ -37,9 +37,6 @@ const MaxFileBytes = 4 << 20
 func (r *Repository) Read(ctx context.Context, sha string, paths []string) (map[string]File, error) {
 	var files map[string]File
 	err := r.do(ctx, func(ctx context.Context, s *session) (err error) {
-		if err = s.ensure(ctx, sha); err != nil {
-			return err
-		}
 		if files, err = s.read(ctx, sha, paths); KindOf(err) != Gone || s.unfiltered() {
 			return err
 		}
@@ -48,16 +45,14 @@ func (r *Repository) Read(ctx context.Context, sha string, paths []string) (map[
 		if err = errors.Join(s.noFilter(), s.empty(ctx)); err != nil {
 			return err
 		}
-		if err = s.ensure(ctx, sha); err == nil {
-			files, err = s.read(ctx, sha, paths)
-		}
+		files, err = s.read(ctx, sha, paths)
 		return err
 	})
 	return files, err
 }
 
 func (s *session) read(ctx context.Context, sha string, paths []string) (map[string]File, error) {
-	o, err := s.objects(ctx)
+	o, err := s.at(ctx, sha)
 	if err != nil {
 		return nil, err
 	}
