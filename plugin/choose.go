@@ -37,8 +37,9 @@ type Resolver interface {
 
 // Pins reads what Git says of an application's images (pinned mode).
 type Pins interface {
-	// Read finds the pin of each image in the files of dir, in the same order; the zero Pin where there is none.
-	Read(dir Dir, app image.Application, images []image.Entry) ([]image.Pin, error)
+	// Read finds the pin of each of the images in the files of dir, in their order; the zero Pin where there is none, or where
+	// the pins are in a file that is rendered itself.
+	Read(dir Dir, app image.Application, o image.Options) ([]image.Pin, error)
 }
 
 // choose gives a choice for each image. One without a tag is rendered as the chart says.
@@ -58,13 +59,13 @@ func (g *Generator) pinned(dir Dir, req Request, o image.Options) ([]image.Choic
 	if g.s.Observer != nil && !req.Streamed() {
 		g.s.Observer.Observe(Observation{App: req.App, Parameters: req.Parameters, Env: req.Env})
 	}
-	pins, err := g.s.Pins.Read(dir, req.App, o.Images)
+	pins, err := g.s.Pins.Read(dir, req.App, o)
 	if err != nil {
 		return nil, err
 	}
 	choices := make([]image.Choice, len(o.Images))
 	for i, e := range o.Images {
-		if pins[i].Tag == "" && o.WithoutPin == image.WithoutPinRefuse {
+		if pins[i].Tag == "" && o.WithoutPin == image.WithoutPinRefuse && o.WriteBack.Target == "" {
 			return nil, fmt.Errorf("%s: %w", label(e), errNoPin)
 		}
 		choices[i] = image.Choice{Image: e.Image, Strategy: e.Policy.Strategy, Constraint: e.Policy.Constraint,

@@ -3,6 +3,7 @@ package plugin
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/sirupsen/logrus"
@@ -96,6 +97,11 @@ func renderToTheEnd(ctx context.Context, r render.Request) (render.Result, error
 // Renderer it may return after the end of ctx.
 func (g *Generator) Generate(ctx context.Context, dir Dir, req Request) (Result, error) {
 	result, err := g.generate(ctx, dir, req)
+	var crash *render.CrashError
+	if errors.As(err, &crash) {
+		// Without the panic's value, which may hold what the chart holds.
+		g.s.Log.WithField("application", req.App.Name).Errorf("the template engine crashed:\n%s", crash.Stack)
+	}
 	if err != nil {
 		return Result{}, fmt.Errorf("application %s: %w", req.App.Name, err)
 	}

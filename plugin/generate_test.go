@@ -188,7 +188,7 @@ func TestLiveInParallel(t *testing.T) {
 // pins are those of a commit.
 type pins []image.Pin
 
-func (p pins) Read(Dir, image.Application, []image.Entry) ([]image.Pin, error) { return p, nil }
+func (p pins) Read(Dir, image.Application, image.Options) ([]image.Pin, error) { return p, nil }
 
 type observer struct{ seen []Observation }
 

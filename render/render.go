@@ -141,7 +141,7 @@ type CrashError struct {
 }
 
 func (e *CrashError) Error() string {
-	return fmt.Sprintf("rendering %q: the template engine crashed: %v", e.Path, e.Value)
+	return fmt.Sprintf("rendering %q: the template engine crashed; tagpin's log says where", e.Path)
 }
 
 func guarded(ctx context.Context, r *Request) (res Result, err error) {
