@@ -188,19 +188,18 @@ func (l *Loop) Check(ctx context.Context) Summary {
 
 func (s *Summary) add(c *check) {
 	s.Applications++
-	s.Considered += len(c.update.Options.Images)
+	images := len(c.update.Options.Images)
+	s.Considered += images
+	updated := 0
+	for _, v := range c.verdicts {
+		if v.state == image.Updated && c.err == nil {
+			updated++
+		}
+	}
+	s.Updated += updated
+	s.Skipped += images - updated
 	if c.err != nil {
 		s.Errors++
-	}
-	if c.unchanged {
-		s.Skipped += len(c.update.Options.Images)
-	}
-	for _, v := range c.verdicts {
-		if v.state == image.Updated {
-			s.Updated++
-		} else {
-			s.Skipped++
-		}
 	}
 }
 
