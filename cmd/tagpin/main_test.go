@@ -9,6 +9,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/tagpin/tagpin/test/acr"
+	"github.com/tagpin/tagpin/test/gitserver"
 )
 
 func TestMain(m *testing.M) {
@@ -16,7 +17,7 @@ func TestMain(m *testing.M) {
 }
 
 // Each script is a feature of the command line. All of them ask one real registry that answers like ACR, which stands in
-// for registry.cn-hangzhou.aliyuncs.com.
+// for registry.cn-hangzhou.aliyuncs.com, and one real Git server.
 func TestScripts(t *testing.T) {
 	reg := acr.Start(t, acr.Options{})
 	built := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -31,8 +32,10 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	remotes := servers{reg, gitserver.Start(t, gitserver.Options{Username: gitUser, Password: gitPassword})}
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata/script",
+		Cmds:               remotes.commands(),
 		UpdateScripts:      os.Getenv("UPDATE_SCRIPTS") != "",
 		RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
@@ -52,7 +55,10 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ECHO", "registry.cn-hangzhou.aliyuncs.com/haoshuwei24/echo-server")
 			env.Setenv("ROOT", root)
 			env.Setenv("ACR_LOGIN", acr.User+":"+acr.Password)
-			return os.WriteFile(filepath.Join(secret, "acr"), []byte(acr.User+":"+acr.Password), 0o600)
+			if err := os.WriteFile(filepath.Join(secret, "acr"), []byte(acr.User+":"+acr.Password), 0o600); err != nil {
+				return err
+			}
+			return remotes.setup(env)
 		},
 	})
 }

@@ -67,11 +67,17 @@ func (m manifests) read() ([]reconcile.Hint, error) {
 // filesAt is the file itself, or the manifests of a directory and those below. Directories that begin with a dot are left
 // out: ConfigMaps are mounted through them.
 func filesAt(path string) ([]string, error) {
-	if info, err := os.Stat(path); err != nil || !info.IsDir() {
-		return []string{path}, err
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("there is no Application manifest at %s", path)
+	case err != nil:
+		return nil, err
+	case !info.IsDir():
+		return []string{path}, nil
 	}
 	var files []string
-	err := filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
