@@ -27,7 +27,9 @@ type Settings struct {
 	Bindings []Binding `yaml:"bindings"`
 	Defaults Defaults  `yaml:"defaults"`
 	Limits   Limits    `yaml:"limits"`
-	Network  Network   `yaml:"network"`
+	// Proposals are what git-branch: <base>:<write> may push.
+	Proposals Proposals `yaml:"proposals"`
+	Network   Network   `yaml:"network"`
 	// Applications are settings that an application can't make for itself.
 	Applications Applications `yaml:"applications"`
 }
@@ -37,6 +39,15 @@ type Defaults struct {
 	// WriteBackMethod is the write-back-method of applications without one; empty: each must set its own.
 	WriteBackMethod WriteBackMethod `yaml:"write-back-method"`
 }
+
+// Proposals are pins on a branch of their own, for people to merge.
+type Proposals struct {
+	// Prefix begins the name of every branch of proposals: no application can make tagpin push to another one.
+	Prefix BranchPrefix `yaml:"prefix"`
+}
+
+// DefaultProposalPrefix is the Prefix of an installation that sets none.
+const DefaultProposalPrefix = "tagpin/"
 
 // Limits bound what one render may use.
 type Limits struct {
@@ -61,7 +72,7 @@ type Applications struct {
 
 // Default returns the settings of an installation without a file: nothing bound, and these limits.
 func Default() Settings {
-	return Settings{Limits: Limits{
+	return Settings{Proposals: Proposals{Prefix: DefaultProposalPrefix}, Limits: Limits{
 		ArchiveBytes:  512 << 20, // a monorepo's working tree; a bomb of 1000:1 from a 10 MB upload is far above
 		ArchiveFiles:  50_000,
 		FileBytes:     64 << 20, // charts with vendored dependencies and CRDs stay below

@@ -34,6 +34,8 @@ limits:
   file-bytes: 1048576
   render-timeout: 30s
   concurrent-renders: 4
+proposals:
+  prefix: image-updater-
 network:
   allow: [Registry.Internal., 10.0.0.0/8, 192.168.1.7]
 applications:
@@ -48,7 +50,7 @@ applications:
 	if diff := cmp.Diff(want, s.Limits); diff != "" {
 		t.Error(diff)
 	}
-	if s.Defaults.WriteBackMethod != "none" || !s.AllowsEmpty("preview-7") || s.AllowsEmpty("shop") {
+	if s.Defaults.WriteBackMethod != "none" || s.Proposals.Prefix != "image-updater-" || !s.AllowsEmpty("preview-7") || s.AllowsEmpty("shop") {
 		t.Errorf("%+v", s)
 	}
 	for addr, allowed := range map[string]bool{"10.1.2.3": true, "::ffff:10.1.2.3": true, "192.168.1.7": true, "192.168.1.8": false, "169.254.169.254": false} {
@@ -75,7 +77,7 @@ func TestParseNothing(t *testing.T) {
 func TestParseErrors(t *testing.T) {
 	const binding = "bindings:\n- credential: secret:a/b\n  kind: git\n  url: https://h/x\n"
 	for text, want := range map[string]string{
-		"bindngs: []":                                         `tagpin.yaml:1: unknown key "bindngs" (did you mean "bindings"?); known here: bindings, defaults, limits, network, applications`,
+		"bindngs: []":                                         `tagpin.yaml:1: unknown key "bindngs" (did you mean "bindings"?); known here: bindings, defaults, limits, proposals, network, applications`,
 		"limits:\n  archive-byte: 1":                          `tagpin.yaml:2: limits: unknown key "archive-byte" (did you mean "archive-bytes"?)`,
 		"limits: {}\nnetwork: {}\nlimits: ":                   `tagpin.yaml:3: key "limits" stands in line 1 already`,
 		"limits: 5":                                           `tagpin.yaml:1: limits: want keys with values, got "5"`,
@@ -97,6 +99,9 @@ func TestParseErrors(t *testing.T) {
 		"defaults:\n  write-back-method: gut":                 `tagpin.yaml:2: write-back-method: unknown write-back-method: write none, git, git:repocreds or git:secret:<namespace>/<name>`,
 		"defaults:\n  write-back-method: git:env:X":           `write-back takes secret:<namespace>/<name>`,
 		binding + "  projekts: [a]":                           `tagpin.yaml:5: bindings: unknown key "projekts" (did you mean "projects"?)`,
+		"proposals:\n  prefix: ''":                            `tagpin.yaml:2: prefix: "" can't begin the name of a branch`,
+		"proposals:\n  prefix: refs/heads/x":                  `can't begin the name of a branch`,
+		"proposals:\n  prefix: -x":                            `can't begin the name of a branch`,
 		"bindings:\n- kind: git\n":                            `tagpin.yaml:2: bindings: this binding lacks credential and url`,
 		"bindings:\n- kind: registri\n":                       `tagpin.yaml:2: kind: unknown kind "registri" (did you mean "registry"?): write git, registry or chart`,
 		"bindings:\n- url: https://user:canary@h/\n":          `tagpin.yaml:2: url: the URL holds user information`,
@@ -155,12 +160,12 @@ func TestDocumentedExample(t *testing.T) {
 		t.Fatal("no example")
 	}
 	s := parse(t, example)
-	if len(s.Bindings) < 3 || s.Limits != Default().Limits {
-		t.Errorf("the limits of the example are not the defaults: %+v", s.Limits)
+	if len(s.Bindings) < 3 || s.Limits != Default().Limits || s.Proposals != Default().Proposals {
+		t.Errorf("the limits or proposals of the example are not the defaults: %+v, %+v", s.Limits, s.Proposals)
 	}
 	for _, key := range []string{
 		"credential", "kind", "url", "projects", "applications", "repositories", "paths", "branches", "write-back-method",
-		"archive-bytes", "archive-files", "file-bytes", "manifest-bytes", "render-timeout", "concurrent-renders", "allow", "allow-empty",
+		"archive-bytes", "archive-files", "file-bytes", "manifest-bytes", "render-timeout", "concurrent-renders", "prefix", "allow", "allow-empty",
 	} {
 		if !strings.Contains(example, key+":") {
 			t.Errorf("the example lacks %s", key)

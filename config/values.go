@@ -109,3 +109,17 @@ func nearest(written string, names []string) string {
 	}
 	return fmt.Sprintf(" (did you mean %q?)", best)
 }
+
+// A BranchPrefix begins the names of branches of proposals.
+type BranchPrefix string
+
+// UnmarshalText checks what git demands of a branch's beginning.
+func (p *BranchPrefix) UnmarshalText(text []byte) error {
+	s := string(text)
+	if s == "" || strings.HasPrefix(s, "refs/") || strings.ContainsAny(s[:1], "-/.") || strings.Contains(s, "//") || strings.Contains(s, "..") ||
+		strings.Contains(s, "@{") || strings.ContainsAny(s, " ~^:?*[\\") || strings.ContainsFunc(s, notPrintable) {
+		return fmt.Errorf("%q can't begin the name of a branch: write something like tagpin/", text)
+	}
+	*p = BranchPrefix(text)
+	return nil
+}
