@@ -82,7 +82,6 @@ func TestErrorsThatPeopleRead(t *testing.T) {
 		"broken-regexp":          viaTagpin("helm", param("echoserver.allow-tags", "regexp:^v[")),
 		"broken-constraint":      watching(echoServer + ":latest"),
 		"no-write-back-method":   only("helm", param("image-list", echoServer)),
-		"write-back-git":         only("helm", param("image-list", echoServer), param("write-back-method", "git")),
 		"no-tag-qualifies":       viaTagpin("helm", param("echoserver.allow-tags", "regexp:^v9")),
 		"undated-images":         only("helm", param("image-list", "x="+acrHost+"/team/undated"), param("x.update-strategy", "latest"), none),
 		"missing-secret":         watching("registry.cn-beijing.aliyuncs.com/" + echoRepo),

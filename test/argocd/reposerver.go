@@ -15,6 +15,7 @@ import (
 	"github.com/argoproj/argo-cd/v2/util/argo"
 	cacheutil "github.com/argoproj/argo-cd/v2/util/cache"
 	"github.com/argoproj/argo-cd/v2/util/git"
+	"github.com/sirupsen/logrus"
 )
 
 // RepoServer is argo-cd's repo-server service in this process, with its manifest cache in memory.
@@ -26,6 +27,7 @@ func Start(t *testing.T, socketDir string) *RepoServer {
 	t.Helper()
 	t.Setenv("ARGOCD_PLUGINSOCKFILEPATH", socketDir)
 	t.Setenv("ARGOCD_GPG_ENABLED", "false")
+	logrus.SetLevel(logrus.WarnLevel) // argo-cd logs every call
 	cache := reposervercache.NewCache(cacheutil.NewCache(cacheutil.NewInMemoryCache(time.Hour)), 24*time.Hour, time.Minute, 10*time.Second)
 	service := repository.NewService(metrics.NewMetricsServer(), cache, repository.RepoServerInitConstants{
 		PauseGenerationAfterFailedGenerationAttempts: 3,
