@@ -111,8 +111,11 @@ func (l *Loop) choose(ctx context.Context, c *check) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b, known := l.settled[identify(c.update.App)]
-	c.unchanged = known && b.choices == said(c.update) && b.settings == settings(c.hint) &&
-		(b.revision == c.hint.App.Revision || b.commit == c.hint.App.Revision)
+	revision := c.hint.App.Revision
+	c.unchanged = known && b.choices == said(c.update) && b.settings == settings(c.hint) && (b.revision == revision || b.commit == revision)
+	if revision == "" && l.o.Now().Sub(b.at) >= recheckAfter {
+		c.unchanged = false
+	}
 }
 
 // choices asks for the newest tag of each image. With an error they are those of the images before.

@@ -22,6 +22,9 @@ const (
 	DefaultAttempts = 8
 	// parallelChecks bounds how many applications' images are resolved at a time; the registry package bounds requests.
 	parallelChecks = 16
+	// recheckAfter is when the branch of an application is looked at although no choice changed, where no render tells that it
+	// moved: for an Application that is known by its manifest alone.
+	recheckAfter = 10 * time.Minute
 	// observations wait here while a check runs. More than that are dropped: the next render tells again.
 	observationQueue = 1024
 )
@@ -226,4 +229,5 @@ type basis struct {
 	revision string // of the hint
 	commit   string // that the check made, or found at the tip
 	choices  string
+	at       time.Time
 }

@@ -22,7 +22,7 @@ func (l *Loop) report(c *check) {
 	now.Checked = l.o.Now()
 	l.status[id] = now
 	if c.err == nil && !c.unchanged {
-		l.settled[id] = basis{settings: settings(c.hint), revision: c.hint.App.Revision, commit: c.commit, choices: said(c.update)}
+		l.settled[id] = basis{settings: settings(c.hint), revision: c.hint.App.Revision, commit: c.commit, choices: said(c.update), at: l.o.Now()}
 	} else if c.err != nil {
 		delete(l.settled, id)
 	}
