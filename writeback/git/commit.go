@@ -23,7 +23,8 @@ type Commit struct {
 	Files             map[string][]byte
 	Author, Committer Person
 	// When is the author's and the committer's date; the seconds count, in its own zone.
-	When    time.Time
+	When time.Time
+	// Message is text; where it has trailers, the line that binds them to this commit is added.
 	Message string
 	// Sign is nil for a commit without signature.
 	Sign *Signer
@@ -252,7 +253,7 @@ func (s *session) writeCommit(ctx context.Context, tree, parent string, c Commit
 	}
 	signing := *s
 	signing.env = append(slices.Clone(s.env), identity...)
-	out, err := signing.git(ctx, treeDir, strings.NewReader(strings.TrimRight(c.Message, "\n")+"\n"), append(args, tree)...)
+	out, err := signing.git(ctx, treeDir, strings.NewReader(strings.TrimRight(bindTo(c.Message, parent, tree), "\n")+"\n"), append(args, tree)...)
 	if err != nil {
 		if c.Sign != nil && KindOf(err) == Program {
 			return "", &Error{Kind: BadCommit, Remote: s.r.address.shown, Detail: "signing did not work: check the signing key"}

@@ -13,14 +13,22 @@ import (
 type CommitInfo struct {
 	SHA     string
 	Parents []string
-	Author  Person
+	// Tree names the commit's files all together.
+	Tree   string
+	Author Person
 	// When is the committer's date: that a clock of someone else said so.
 	When    time.Time
 	Message string
 }
 
-// Changes are the trailers of the message; see ParseTrailers.
-func (c CommitInfo) Changes() ([]Change, error) { return ParseTrailers(c.Message) }
+// Changes are the trailers of the message, if they were written for this very commit: for its parent and its files. In any
+// other commit that repeats them they claim nothing. What they say of the change itself is not compared with the files.
+func (c CommitInfo) Changes() ([]Change, error) {
+	if len(c.Parents) != 1 || !boundTo(c.Message, c.Parents[0], c.Tree) {
+		return nil, nil
+	}
+	return ParseTrailers(c.Message)
+}
 
 // A Bound says where Log stops at the latest.
 type Bound struct {
@@ -181,7 +189,7 @@ func (s *session) reaches(ctx context.Context, sub, tip string, depth int) (bool
 
 // list reads commits from the cache and says which of them are its edge.
 func (s *session) list(ctx context.Context, sub, tip string, depth int) ([]CommitInfo, map[string]bool, error) {
-	const format = "--format=%H%n%P%n%an%n%ae%n%ct%n%B"
+	const format = "--format=%H%n%P%n%T%n%an%n%ae%n%ct%n%B"
 	out, err := s.git(ctx, sub, nil, "log", "-z", "--date-order", "--no-notes", "--encoding=UTF-8", "--max-count="+strconv.Itoa(depth), format, "--end-of-options", tip)
 	if err != nil {
 		return nil, nil, err
@@ -202,16 +210,16 @@ func (s *session) list(ctx context.Context, sub, tip string, depth int) ([]Commi
 }
 
 func parseCommit(record string) (CommitInfo, error) {
-	fields := strings.SplitN(record, "\n", 6)
-	if len(fields) < 6 || !isSHA(fields[0]) {
+	fields := strings.SplitN(record, "\n", 7)
+	if len(fields) < 7 || !isSHA(fields[0]) {
 		return CommitInfo{}, fmt.Errorf("a commit's header is not understood")
 	}
-	seconds, err := strconv.ParseInt(fields[4], 10, 64)
+	seconds, err := strconv.ParseInt(fields[5], 10, 64)
 	if err != nil {
 		return CommitInfo{}, fmt.Errorf("the date of commit %s is not understood", fields[0])
 	}
 	return CommitInfo{
-		SHA: fields[0], Parents: strings.Fields(fields[1]), Author: Person{fields[2], fields[3]}, When: time.Unix(seconds, 0).UTC(),
-		Message: strings.TrimRight(fields[5], "\n"),
+		SHA: fields[0], Parents: strings.Fields(fields[1]), Tree: fields[2], Author: Person{fields[3], fields[4]}, When: time.Unix(seconds, 0).UTC(),
+		Message: strings.TrimRight(fields[6], "\n"),
 	}, nil
 }

@@ -21,6 +21,8 @@ type Change struct {
 	Image  string `json:"image"`
 	Tag    string `json:"tag,omitempty"`
 	Digest string `json:"digest,omitempty"`
+	// Target is what was written to, where several applications may write to the same: "helm/values.yaml#image.tag".
+	Target string `json:"target,omitempty"`
 	// PreviousTag and PreviousDigest are what the file held before; both are empty for a first pin.
 	PreviousTag    string `json:"previousTag,omitempty"`
 	PreviousDigest string `json:"previousDigest,omitempty"`
@@ -33,11 +35,41 @@ type Change struct {
 // trailerKey begins the line of a commit message that holds a Change as JSON.
 const trailerKey = "Tagpin-Change: "
 
+// boundKey begins the line that says which commit the trailers belong to.
+const boundKey = "Tagpin-Commit: "
+
+// bindTo adds that line to a message that has trailers: they count only in a commit with this parent and these files, so they
+// mean nothing when a message is used again in a cherry-pick, a squash merge or an amended commit.
+func bindTo(message, parent, tree string) string {
+	if changes, err := ParseTrailers(message); err != nil || len(changes) == 0 {
+		return message
+	}
+	return strings.TrimRight(message, "\n") + "\n" + boundLine(parent, tree) + "\n"
+}
+
+func boundLine(parent, tree string) string {
+	return fmt.Sprintf(`%s{"parent":"%s","tree":"%s"}`, boundKey, parent, tree)
+}
+
+// boundTo says whether the trailers of a message belong to the commit with this parent and these files.
+func boundTo(message, parent, tree string) bool {
+	var lines []string
+	for line := range strings.SplitSeq(lastParagraph(message), "\n") {
+		if strings.HasPrefix(line, boundKey) {
+			lines = append(lines, line)
+		}
+	}
+	return len(lines) == 1 && lines[0] == boundLine(parent, tree)
+}
+
 // maxTrailer bounds one line, maxTrailers their number.
 const (
-	maxTrailer  = 2048
+	maxTrailer  = 4096
 	maxTrailers = 1000
 )
+
+// MaxTarget bounds Change.Target, in bytes.
+const MaxTarget = 1024
 
 var (
 	appPattern    = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,510})$`)
@@ -60,6 +92,8 @@ func (c Change) check() error {
 		return errors.New("a change needs a tag or a digest")
 	case !optional(tagPattern, c.Tag) || !optional(tagPattern, c.PreviousTag):
 		return fmt.Errorf("%q or %q is no tag", c.Tag, c.PreviousTag)
+	case !utf8.ValidString(c.Target) || len(c.Target) > MaxTarget || strings.ContainsFunc(c.Target, unicode.IsControl):
+		return fmt.Errorf("%q is no target", clean(c.Target))
 	case !optional(digestPattern, c.Digest) || !optional(digestPattern, c.PreviousDigest):
 		return fmt.Errorf("%q or %q is no digest", c.Digest, c.PreviousDigest)
 	}
@@ -101,14 +135,10 @@ func Message(text string, changes []Change, signOff *Person) (string, error) {
 
 // ParseTrailers reads the changes from the last paragraph of a commit message, where Message put them: a message that quotes
 // another one says nothing. One line that is not exactly what Message writes makes all of them an error. A message without
-// trailers has no changes. What they claim counts only where the commit's files agree.
+// trailers has no changes. What they claim counts only in the commit that they were written for: see CommitInfo.Changes.
 func ParseTrailers(message string) ([]Change, error) {
-	message = strings.TrimRightFunc(message, unicode.IsSpace)
-	if i := strings.LastIndex(message, "\n\n"); i >= 0 {
-		message = message[i+2:]
-	}
 	var changes []Change
-	for line := range strings.SplitSeq(message, "\n") {
+	for line := range strings.SplitSeq(lastParagraph(message), "\n") {
 		text, ok := strings.CutPrefix(line, trailerKey)
 		if !ok {
 			continue
@@ -122,6 +152,14 @@ func ParseTrailers(message string) ([]Change, error) {
 		}
 	}
 	return changes, nil
+}
+
+func lastParagraph(message string) string {
+	message = strings.TrimRightFunc(message, unicode.IsSpace)
+	if i := strings.LastIndex(message, "\n\n"); i >= 0 {
+		message = message[i+2:]
+	}
+	return message
 }
 
 func parseChange(text string) (Change, error) {

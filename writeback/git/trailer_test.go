@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
 
+	"github.com/tagpin/tagpin/test/gitserver"
 	"github.com/tagpin/tagpin/writeback/git"
 )
 
@@ -56,7 +57,7 @@ func TestTrailersThatAreRefused(t *testing.T) {
 		"bad tag":        `{"application":"a","image":"b","tag":"c d"}`,
 		"bad digest":     `{"application":"a","image":"b","digest":"sha256:12"}`,
 		"bad image":      `{"application":"a","image":"b\nc","tag":"c"}`,
-		"too long":       `{"application":"a","image":"b","tag":"c"` + strings.Repeat(" ", 3000) + `}`,
+		"too long":       `{"application":"a","image":"b","tag":"c"` + strings.Repeat(" ", 5000) + `}`,
 	} {
 		if got, err := git.ParseTrailers("s\n\nTagpin-Change: " + line + "\n"); err == nil {
 			t.Errorf("%s: %v", name, got)
@@ -68,6 +69,53 @@ func TestTrailersThatAreRefused(t *testing.T) {
 		if message, err := git.Message(text, changes, nil); err == nil {
 			t.Errorf("%q", message)
 		}
+	}
+}
+
+// A message says something of the commit alone that it was written for.
+func TestTrailersBelongToOneCommit(t *testing.T) {
+	s := gitserver.Start(t, gitserver.Options{Username: user, Password: password})
+	s.Create("demo", map[string]string{"f": "1"})
+	r := open(t, t.TempDir(), overHTTP(s, "demo"), git.Options{})
+	message, err := git.Message("pin", []git.Change{change}, &robot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := tipOf(t, r, "")
+	own := commit(t, r, base, message, map[string]string{"f": "2"})
+	push(t, r, move{"main", base, own}, git.Updated)
+	claims := func() int {
+		t.Helper()
+		found := -1
+		if _, err := r.Log(t.Context(), tipOf(t, r, ""), git.Bound{}, func(c git.CommitInfo) bool {
+			changes, err := c.Changes()
+			if err != nil {
+				t.Error(err)
+			}
+			found = len(changes)
+			return false
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	if claims() != 1 {
+		t.Error("tagpin's own commit says nothing")
+	}
+	said := s.Git("demo", "log", "-1", "--format=%B", own)
+	s.CommitAs("demo", "main", "Ada <ada@example.com>", said, map[string]string{"f": "1"}) // a squash merge, a cherry-pick
+	if claims() != 0 {
+		t.Error("a repeated message counts")
+	}
+	s.Git("demo", "update-ref", "refs/heads/main", base) // an amended commit: the parent is the same, the files are not
+	s.CommitAs("demo", "main", "Ada <ada@example.com>", said, map[string]string{"f": "3"})
+	if claims() != 0 {
+		t.Error("an amended commit's message counts")
+	}
+	s.Git("demo", "update-ref", "refs/heads/main", base)
+	s.CommitAs("demo", "main", "Ada <ada@example.com>", said, map[string]string{"f": "2"})
+	if claims() != 1 {
+		t.Error("the same change by another author does not count")
 	}
 }
 
