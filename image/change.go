@@ -7,13 +7,16 @@ type Place struct {
 	RepoURL string
 	// Base is the branch whose files are read and changed; empty means the remote's default branch.
 	Base string
-	// Write is the branch that is pushed to: Base, or a branch of proposals.
+	// Write is the branch that is pushed to: Base, or the template of the name of a branch of proposals.
 	Write string
 	// Named says that git-branch names Base. Otherwise Base must turn out to be the default branch.
 	Named bool
 	// Credential is the reference under which the operator bound it.
 	Credential string
 }
+
+// Proposes says that pins go to a branch of their own, for people to merge: nothing that renders changes.
+func (p Place) Proposes() bool { return p.Write != p.Base }
 
 // An Update is what one check found for an application.
 type Update struct {
@@ -37,10 +40,11 @@ type Change struct {
 // A State says in a word where an application stands after a check.
 type State string
 
-// The states. All but UpToDate and Updated mean that something keeps a newer tag from being pinned.
+// The states. All but UpToDate, Updated and Proposed mean that something keeps a newer tag from being pinned.
 const (
 	UpToDate    State = "up-to-date"
 	Updated     State = "updated"
+	Proposed    State = "proposed"     // on a branch of its own; Git's base says what runs
 	Held        State = "held"         // a person's pin, or hold: true
 	NotFollowed State = "not-followed" // the branch is not the one that is updated
 	Refused     State = "refused"      // the operator's bindings, or the target, don't allow it
@@ -76,8 +80,16 @@ type Recorded struct {
 type History struct {
 	// Pins are the ones tagpin wrote last, in the order of the images; nil where it wrote none.
 	Pins []*Pin
+	// Others are pins that another application wrote to the same place later than that; nil where there is none.
+	Others []*ForeignPin
 	// Complete is false when the search ended at its bound: then a missing pin proves nothing.
 	Complete bool
+}
+
+// A ForeignPin is what another application wrote.
+type ForeignPin struct {
+	App string
+	Pin
 }
 
 // A Commit is what changes for one application.
@@ -92,8 +104,10 @@ type Written struct {
 	Moved bool
 	// Refused says, when not empty, why the remote does not take the push: a protected branch, a hook.
 	Refused string
-	// Commits are the new commits, in the order of the applications.
+	// Commits are the new commits, in the order of the applications; empty where there was nothing to commit.
 	Commits []string
+	// Branches are the branches on which changes are proposed, in the same order; nil when they are written to the base.
+	Branches []string
 	// Errs are the applications' own failures, by index: their files could not be edited.
 	Errs map[int]error
 }
