@@ -11,11 +11,9 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"time"
 )
-
-// cacheTTL is short, so that the demo needn't wait a minute for a pushed tag.
-const cacheTTL = 2 * time.Second
 
 func main() { os.Exit(start()) }
 
@@ -25,20 +23,19 @@ func start() int {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *tagpin, *charts); err != nil {
+	dir, err := os.MkdirTemp("", "tagpin-demo")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		err = run(ctx, *tagpin, *charts, dir)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		return 1
 	}
 	return 0
 }
 
-func run(ctx context.Context, tagpin, charts string) error {
-	dir, err := os.MkdirTemp("", "tagpin-demo")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-
+func run(ctx context.Context, tagpin, charts, dir string) error {
 	step("A registry with the repository echo-server: v1.0, a release candidate, and two tags that are no versions")
 	reg := startRegistry()
 	defer reg.Close()
@@ -50,7 +47,7 @@ func run(ctx context.Context, tagpin, charts string) error {
 	}
 	say("%s: v1.0  v1.1-rc.1  nightly  build-4711", reg.image())
 
-	step("A Git remote with a Helm chart and a Kustomize overlay of the application gitops-demo; both say v1.0")
+	step("A Git remote with a Helm chart and a Kustomize overlay; both say v1.0")
 	remote, err := startGit(ctx, dir, charts, reg.image())
 	if err != nil {
 		return err
@@ -58,48 +55,120 @@ func run(ctx context.Context, tagpin, charts string) error {
 	defer remote.Close()
 	say("%s", remote.url())
 
-	step("tagpin's plugin server, as it runs beside argocd-repo-server")
-	sidecar, err := startSidecar(ctx, tagpin, dir, reg)
+	step("tagpin, as it runs beside argocd-repo-server")
+	side, err := startSidecar(ctx, tagpin, dir, reg, remote)
 	if err != nil {
 		return err
 	}
-	defer sidecar.Close()
+	defer side.Close()
 
-	repoServer := repoServer{socket: sidecar.socket, git: remote, image: reg.image(), dir: dir}
-	if err := show(ctx, &repoServer); err != nil {
-		return err
+	d := demo{reg: reg, remote: remote, side: side, argocd: repoServer{socket: side.socket, git: remote, image: reg.image(), dir: dir}}
+	for _, act := range []func(context.Context) error{d.begin, d.push, d.revert, d.goOn} {
+		if err := act(ctx); err != nil {
+			return err
+		}
 	}
-
-	step("Somebody pushes v2.0")
-	if err := reg.push(ctx, "v2.0", time.Now()); err != nil {
-		return err
-	}
-	if err := tell(ctx, tagpin, sidecar, reg.image()); err != nil {
-		return err
-	}
-	if err := wait(ctx, cacheTTL+200*time.Millisecond); err != nil {
-		return err
-	}
-	if err := show(ctx, &repoServer); err != nil {
-		return err
-	}
-	if got := repoServer.last; got != reg.image()+":v2.0" {
-		return fmt.Errorf("the manifests run %s, not v2.0", got)
-	}
-	fmt.Printf("\nDone: the push alone changed what Argo CD is given; no file was edited.\n")
+	fmt.Print("\nDone: every change of an image was a commit, and the commit is what was rendered.\n")
 	return nil
 }
 
-// show asks for the manifests of both applications, as the repo-server does, and prints their images.
-func show(ctx context.Context, s *repoServer) error {
-	step("Argo CD's client asks for the manifests")
-	for _, path := range []string{"helm", "kustomize/overlays/prod"} {
-		before := s.written(path)
-		after, err := s.generate(ctx, path)
+// A demo is the stage with everything on it.
+type demo struct {
+	reg    memoryRegistry
+	remote gitRemote
+	side   *sidecar
+	argocd repoServer
+	old    string // the commit that deployed v1.0
+}
+
+// begin is the first render: it makes the applications known, and their first pins are committed.
+func (d *demo) begin(ctx context.Context) error {
+	step("Argo CD's client asks for the manifests of both applications; the chart's first pin becomes a commit")
+	before := d.remote.tip(ctx)
+	if err := d.show(ctx, "", "v1.0"); err != nil {
+		return err
+	}
+	err := d.remote.waitFor(ctx, before, 1) // the overlay's kustomization names the tag already
+	d.old = d.remote.tip(ctx)
+	return errors.Join(err, d.remote.print(ctx, "log", "--format=  %h  %s", "-2"))
+}
+
+func (d *demo) push(ctx context.Context) error {
+	step("Somebody pushes v2.0. Which tag now, and why?")
+	before := d.remote.tip(ctx)
+	if err := d.reg.push(ctx, "v2.0", time.Now()); err != nil {
+		return err
+	}
+	if err := d.side.run(ctx, "resolve", d.reg.image()); err != nil {
+		return err
+	}
+	if err := d.remote.waitFor(ctx, before, 2); err != nil {
+		return err
+	}
+
+	step("The new tag is a commit: one per application, in one push")
+	if err := d.remote.print(ctx, "log", "-2", "-p", "-U0", "--format=  %C(yellow)%h%C(reset) %an: %s%n%n%w(0,6,6)%b", "--color=always"); err != nil {
+		return err
+	}
+	step("Argo CD renders the new commit, and the old one as it was")
+	if err := d.show(ctx, "", "v2.0"); err != nil {
+		return err
+	}
+	return d.show(ctx, d.old, "v1.0")
+}
+
+func (d *demo) revert(ctx context.Context) error {
+	step("v2.0 is bad: git revert rolls one application back, and it holds")
+	if err := d.remote.revert(ctx, helmPath); err != nil {
+		return err
+	}
+	got, err := d.argocd.generate(ctx, helmPath, "")
+	if err != nil {
+		return err
+	}
+	say("%-24s %s", helmPath, got)
+	if err := wait(ctx, 3*interval); err != nil {
+		return err
+	}
+	if err := d.side.run(ctx, "status", "--socket", d.side.status); err != nil {
+		return err
+	}
+	if !strings.HasSuffix(got, ":v1.0") {
+		return fmt.Errorf("after the revert the manifests run %s", got)
+	}
+	return nil
+}
+
+func (d *demo) goOn(ctx context.Context) error {
+	step("v2.1 is newer than what was taken away: it is pinned")
+	before := d.remote.tip(ctx)
+	if err := d.reg.push(ctx, "v2.1", time.Now()); err != nil {
+		return err
+	}
+	if err := d.remote.waitFor(ctx, before, 2); err != nil {
+		return err
+	}
+	if err := d.remote.print(ctx, "log", "--format=  %h  %an: %s", "main"); err != nil {
+		return err
+	}
+	return d.show(ctx, "", "v2.1")
+}
+
+// show asks for the manifests of both applications at a revision, as the repo-server does, and checks their image.
+func (d *demo) show(ctx context.Context, revision, want string) error {
+	for _, path := range []string{helmPath, overlayPath} {
+		got, err := d.argocd.generate(ctx, path, revision)
 		if err != nil {
 			return err
 		}
-		say("%-24s in Git %-8s rendered %s", path, before, after)
+		at := revision
+		if at == "" {
+			at = d.remote.tip(ctx)
+		}
+		say("%-24s at %.7s runs %s", path, at, got)
+		if got != d.reg.image()+":"+want {
+			return fmt.Errorf("%s renders %s, not %s", path, got, want)
+		}
 	}
 	return nil
 }

@@ -18,12 +18,21 @@ import (
 type repoServer struct {
 	socket, dir, image string
 	git                gitRemote
-	last               string // the image of the manifests it got last
 }
 
-func (s *repoServer) generate(ctx context.Context, path string) (string, error) {
+// The paths of the two applications.
+const (
+	helmPath    = "helm"
+	overlayPath = "kustomize/overlays/prod"
+)
+
+// generate gives the image of the manifests at a revision; empty is the branch's tip.
+func (s *repoServer) generate(ctx context.Context, path, revision string) (string, error) {
+	if revision == "" {
+		revision = s.git.tip(ctx)
+	}
 	checkout := filepath.Join(s.dir, "checkout")
-	if err := s.checkout(ctx, checkout); err != nil {
+	if err := s.checkout(ctx, checkout, revision); err != nil {
 		return "", err
 	}
 	closer, client, err := apiclient.NewConfigManagementPluginClientSet(s.socket).NewConfigManagementPluginClient()
@@ -35,29 +44,35 @@ func (s *repoServer) generate(ctx context.Context, path string) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	if err := cmp.SendRepoStream(ctx, filepath.Join(checkout, path), checkout, stream, s.environment(path), nil); err != nil {
+	if err := cmp.SendRepoStream(ctx, filepath.Join(checkout, path), checkout, stream, s.environment(path, revision), nil); err != nil {
 		return "", err
 	}
 	answer, err := stream.CloseAndRecv()
 	if err != nil {
 		return "", err
 	}
-	s.last, err = deployedImage(answer.Manifests)
-	return s.last, err
+	return deployedImage(answer.Manifests)
 }
 
 // environment is what an Application with these plugin parameters makes the repo-server send.
-func (s *repoServer) environment(path string) []string {
-	parameters, err := json.Marshal([]map[string]string{
+func (s *repoServer) environment(path, revision string) []string {
+	app := "gitops-demo"
+	settings := []map[string]string{
 		{"name": "image-list", "string": "echoserver=" + s.image},
-		{"name": "write-back-method", "string": "none"},
-	})
+		{"name": "write-back-method", "string": "git:secret:argocd/git-creds"},
+	}
+	if path == overlayPath {
+		app = "gitops-demo-prod"
+		settings = append(settings, map[string]string{"name": "write-back-target", "string": "kustomization"})
+	}
+	parameters, err := json.Marshal(settings)
 	if err != nil {
 		panic(err) // strings always marshal
 	}
 	return []string{
-		"ARGOCD_APP_NAME=gitops-demo",
+		"ARGOCD_APP_NAME=" + app,
 		"ARGOCD_APP_NAMESPACE=demo",
+		"ARGOCD_APP_REVISION=" + revision,
 		"ARGOCD_APP_SOURCE_REPO_URL=" + s.git.url(),
 		"ARGOCD_APP_SOURCE_PATH=" + path,
 		"ARGOCD_APP_SOURCE_TARGET_REVISION=main",
@@ -66,19 +81,17 @@ func (s *repoServer) environment(path string) []string {
 	}
 }
 
-func (s *repoServer) checkout(ctx context.Context, dir string) error {
+func (s *repoServer) checkout(ctx context.Context, dir, revision string) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
-	out, err := exec.CommandContext(ctx, "git", "clone", "-q", s.git.url(), dir).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("git clone: %w: %s", err, out)
+	for _, args := range [][]string{{"clone", "-q", s.git.url(), dir}, {"-C", dir, "checkout", "-q", "--detach", revision}} {
+		if out, err := exec.CommandContext(ctx, "git", args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("git %s: %w: %s", args[0], err, out)
+		}
 	}
 	return nil
 }
-
-// written is the tag that the files in Git say.
-func (s *repoServer) written(string) string { return "v1.0" }
 
 func deployedImage(manifests []string) (string, error) {
 	for _, m := range manifests {

@@ -3,15 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http/cgi"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -54,14 +55,14 @@ func (r memoryRegistry) push(ctx context.Context, tag string, built time.Time) e
 // gitRemote is a bare repository served by git's own HTTP backend.
 type gitRemote struct {
 	*httptest.Server
-	bare string
+	bare, work string
 }
 
 func (g gitRemote) url() string { return g.URL + "/demo.git" }
 
 func startGit(ctx context.Context, dir, charts, image string) (gitRemote, error) {
-	g := gitRemote{bare: filepath.Join(dir, "git", "demo.git")}
 	work := filepath.Join(dir, "work")
+	g := gitRemote{bare: filepath.Join(dir, "git", "demo.git"), work: work}
 	if err := os.CopyFS(work, os.DirFS(charts)); err != nil {
 		return g, err
 	}
@@ -78,7 +79,8 @@ func startGit(ctx context.Context, dir, charts, image string) (gitRemote, error)
 		{"-C", work, "init", "-q", "-b", "main"},
 		{"-C", work, "add", "."},
 		{"-C", work, "-c", "user.name=You", "-c", "user.email=you@example.com", "commit", "-q", "-m", "gitops-demo at v1.0"},
-		{"-C", work, "push", "-q", g.bare, "main"},
+		{"-C", work, "remote", "add", "origin", g.bare},
+		{"-C", work, "push", "-q", "-u", "origin", "main"},
 	} {
 		if out, err := exec.CommandContext(ctx, "git", args...).CombinedOutput(); err != nil {
 			return g, fmt.Errorf("git %s: %w: %s", strings.Join(args, " "), err, out)
@@ -89,6 +91,67 @@ func startGit(ctx context.Context, dir, charts, image string) (gitRemote, error)
 		Env:  []string{"GIT_PROJECT_ROOT=" + filepath.Dir(g.bare), "GIT_HTTP_EXPORT_ALL=1"},
 	})
 	return g, nil
+}
+
+// in runs git in the person's checkout.
+func (g gitRemote) in(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", g.work, "-c", "user.name=You", "-c", "user.email=you@example.com"}, args...)...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("git %s: %w: %s", args[0], err, out)
+	}
+	return strings.TrimRight(string(out), "\n"), nil
+}
+
+// tip is where the branch is on the server; empty when it can't be asked.
+func (g gitRemote) tip(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, "git", "-C", g.bare, "rev-parse", "main").Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// waitFor waits until there are so many commits on top of another.
+func (g gitRemote) waitFor(ctx context.Context, from string, commits int) error {
+	for range 300 {
+		out, err := exec.CommandContext(ctx, "git", "-C", g.bare, "rev-list", "--count", from+"..main").Output()
+		if err != nil {
+			return fmt.Errorf("git rev-list: %w", err)
+		}
+		if n, err := strconv.Atoi(strings.TrimSpace(string(out))); err == nil && n >= commits {
+			return nil
+		}
+		if err := wait(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return errors.New("tagpin made no commit within 30 s")
+}
+
+// print shows what git says of the remote's branch.
+func (g gitRemote) print(ctx context.Context, args ...string) error {
+	if _, err := g.in(ctx, "pull", "-q", "--rebase"); err != nil {
+		return err
+	}
+	out, err := g.in(ctx, args...)
+	fmt.Println(out)
+	return err
+}
+
+// revert takes back the last commit below a path, as a person does.
+func (g gitRemote) revert(ctx context.Context, path string) error {
+	commit, err := g.in(ctx, "log", "-1", "--format=%H", "--", path)
+	if err != nil {
+		return err
+	}
+	if _, err := g.in(ctx, "revert", "--no-edit", commit); err != nil {
+		return err
+	}
+	if _, err := g.in(ctx, "push", "-q"); err != nil {
+		return err
+	}
+	return g.print(ctx, "log", "-1", "--format=  %h  %an: %s")
 }
 
 // useImage puts the demo's registry in the place of the one that the example names.
@@ -104,57 +167,4 @@ func useImage(dir, image string) error {
 		}
 		return os.WriteFile(path, bytes.ReplaceAll(data, []byte(example), []byte(image)), 0o600)
 	})
-}
-
-// sidecar is `tagpin serve`.
-type sidecar struct {
-	cmd    *exec.Cmd
-	socket string
-	conf   string
-}
-
-func startSidecar(ctx context.Context, tagpin, dir string, reg memoryRegistry) (*sidecar, error) {
-	plugins, conf := filepath.Join(dir, "plugins"), filepath.Join(dir, "registries.conf")
-	if err := os.Mkdir(plugins, 0o700); err != nil {
-		return nil, err
-	}
-	text := fmt.Sprintf("registries:\n- name: demo\n  prefix: %s\n  api_url: %s\n  insecure: true # plain HTTP\n", reg.host(), reg.URL)
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		return nil, err
-	}
-	s := &sidecar{socket: filepath.Join(plugins, "tagpin.sock"), conf: conf}
-	s.cmd = exec.CommandContext(ctx, tagpin, "serve", "--plugins-dir", plugins, "--config-dir", ".", // plugin.yaml
-
-		"--registries-conf-path", conf, "--cache-ttl", cacheTTL.String(), "--log-level", "warn")
-	s.cmd.Stderr = os.Stderr
-	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(os.Interrupt) }
-	if err := s.cmd.Start(); err != nil {
-		return nil, err
-	}
-	say("%s", strings.Join(s.cmd.Args, " "))
-	for range 100 {
-		if conn, err := net.Dial("unix", s.socket); err == nil {
-			return s, conn.Close()
-		}
-		if err := wait(ctx, 100*time.Millisecond); err != nil {
-			return nil, err
-		}
-	}
-	return nil, fmt.Errorf("the plugin server does not answer at %s", s.socket)
-}
-
-func (s *sidecar) Close() {
-	_ = s.cmd.Process.Signal(os.Interrupt)
-	_ = s.cmd.Wait()
-}
-
-// tell prints what `tagpin resolve` says of the choice.
-func tell(ctx context.Context, tagpin string, s *sidecar, image string) error {
-	step("Which tag, and why: tagpin resolve")
-	cmd := exec.CommandContext(ctx, tagpin, "resolve", image, "--registries-conf-path", s.conf)
-	out, err := cmd.CombinedOutput()
-	for line := range strings.Lines(string(out)) {
-		fmt.Print("  ", line)
-	}
-	return err
 }
