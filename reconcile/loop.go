@@ -177,6 +177,9 @@ func (l *Loop) Check(ctx context.Context) Summary {
 	for place, group := range groupByPlace(checks) {
 		l.apply(ctx, place, group)
 	}
+	if ctx.Err() != nil {
+		return sum // what was broken off is nobody's state
+	}
 	for _, c := range checks {
 		sum.add(c)
 		l.report(c)
