@@ -108,8 +108,8 @@ func readHints(file string) ([]reconcile.Hint, error) {
 	defer os.Remove(empty)
 	var hints []reconcile.Hint
 	var problems []error
-	for _, document := range documents {
-		_, request, err := plugin.LoadApplication(document, empty, plugin.ApplicationOptions{Plugin: pluginName})
+	for _, d := range documents {
+		_, request, err := plugin.LoadApplication(d.text, empty, plugin.ApplicationOptions{Plugin: pluginName, Source: d.source})
 		if err != nil {
 			problems = append(problems, err)
 			continue
@@ -119,10 +119,15 @@ func readHints(file string) ([]reconcile.Hint, error) {
 	return hints, errors.Join(problems...)
 }
 
-// ourApplications are the documents that hold an Application with a source that calls tagpin.
-func ourApplications(data []byte) ([][]byte, error) {
-	type source struct{ Plugin struct{ Name string } }
-	var found [][]byte
+// A sourceDocument is an Application with one of its sources: its name where there are several that call tagpin.
+type sourceDocument struct {
+	text   []byte
+	source string
+}
+
+// ourApplications are the documents that hold an Application, once for each source that calls tagpin.
+func ourApplications(data []byte) ([]sourceDocument, error) {
+	var found []sourceDocument
 	for decoder := yaml.NewDecoder(bytes.NewReader(data)); ; {
 		var node yaml.Node
 		if err := decoder.Decode(&node); errors.Is(err, io.EOF) {
@@ -130,23 +135,44 @@ func ourApplications(data []byte) ([][]byte, error) {
 		} else if err != nil {
 			return nil, err
 		}
-		var app struct {
-			Kind string
-			Spec struct {
-				Source  source
-				Sources []source
-			}
-		}
-		if node.Decode(&app) != nil || app.Kind != "Application" {
-			continue // another kind may have a spec of any form
-		}
-		if !slices.ContainsFunc(append(app.Spec.Sources, app.Spec.Source), func(s source) bool { return s.Plugin.Name == pluginName }) {
-			continue
-		}
-		document, err := yaml.Marshal(&node)
+		names := ourSources(&node)
+		text, err := yaml.Marshal(&node)
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, document)
+		for _, name := range names {
+			found = append(found, sourceDocument{text, name})
+		}
 	}
+}
+
+// ourSources are the names of an Application's sources that call tagpin; that of a single one doesn't matter.
+func ourSources(node *yaml.Node) []string {
+	type source struct {
+		Name   string
+		Plugin struct{ Name string }
+	}
+	var app struct {
+		Kind string
+		Spec struct {
+			Source  source
+			Sources []source
+		}
+	}
+	if node.Decode(&app) != nil || app.Kind != "Application" {
+		return nil // another kind may have a spec of any form
+	}
+	if app.Spec.Sources == nil {
+		app.Spec.Sources = []source{app.Spec.Source} // Argo CD's order, too
+	}
+	var names []string
+	for _, s := range app.Spec.Sources {
+		if s.Plugin.Name == pluginName {
+			names = append(names, s.Name)
+		}
+	}
+	if len(names) == 1 {
+		return []string{""}
+	}
+	return names
 }

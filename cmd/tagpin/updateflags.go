@@ -137,8 +137,8 @@ func (f *commitFlags) signer(ctx context.Context) (*git.Signer, error) {
 	return signer, nil
 }
 
-// start runs the loop and the status server in the background. stop ends both and waits for a push that is on its way; it
-// comes after everything that observes.
+// start runs the loop and the status server in the background. stop ends both, once nothing observes any more. A push on its
+// way is broken off: it arrives as a whole or not at all, and the next process finds out.
 func (u *updater) start(ctx context.Context, e *engine, socket string) (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	closeStatus := serveStatus(ctx, socket, u.Loop, e.log)
