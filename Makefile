@@ -6,7 +6,7 @@ LINT_VERSION := v2.15.0
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS   := -s -w -X main.version=$(VERSION)
 # Packages that don't import argo-cd: they are tested with the race detector as well.
-LIGHT     := ./image ./resolve ./cache ./config ./registry
+LIGHT     := ./image ./resolve ./cache ./config ./registry ./reconcile ./writeback/... ./migrate ./test/update
 
 .PHONY: all build test race lint bench demo e2e deps clean
 
@@ -21,7 +21,7 @@ deps: ## the programs that tests run for real: installed when missing
 test: deps build ## the whole suite, real components included
 	$(GO) vet ./...
 	TAGPIN_BIN=$(CURDIR)/$(BIN)/tagpin $(GO) test ./...
-	$(GO) test -race $(LIGHT)
+	$(GO) test -race -short $(LIGHT)
 
 race: deps build ## the whole suite with the race detector (compiles Argo CD a second time)
 	TAGPIN_BIN=$(CURDIR)/$(BIN)/tagpin $(GO) test -race ./...
@@ -34,10 +34,10 @@ $(LINT): Makefile
 	@touch $@
 
 bench: deps ## speed, as ratios and counts
-	$(GO) test -run '^$$' -bench . -benchmem ./image ./resolve ./cache ./registry ./render ./plugin
+	$(GO) test -run '^$$' -bench . -benchmem ./image ./resolve ./cache ./registry ./render ./plugin ./writeback/...
 	$(GO) run ./test/bench
 
-demo: ## the main job, with nothing to configure
+demo: build ## the main job, with nothing to configure
 	@$(GO) run ./examples/demo
 
 e2e: ## the guide on a real Argo CD control plane
