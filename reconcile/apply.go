@@ -14,12 +14,6 @@ import (
 
 // apply compares with the branch and writes what is newer. When somebody else pushes first, it begins again at the new tip.
 func (l *Loop) apply(ctx context.Context, p image.Place, group []*check) {
-	if wait := l.distance(p); wait > 0 {
-		for _, c := range group {
-			c.stop(image.Blocked, fmt.Errorf("the branch was pushed to a moment ago: the next push comes in %s", wait.Round(time.Second)))
-		}
-		return
-	}
 	fresh := false // at first the branch is taken to be where it was: the push would find out
 	for attempt := range l.o.Attempts {
 		if attempt > 1 {
@@ -50,15 +44,20 @@ func jitter(d time.Duration) time.Duration {
 	return rand.N(d + 1) //nolint:gosec // spreads load; nobody gains by guessing it
 }
 
-// distance is how long the branch must still rest.
-func (l *Loop) distance(p image.Place) time.Duration {
+// rests makes what is to be pushed wait when the branch was pushed to a moment ago.
+func (l *Loop) rests(p image.Place, writing []*check) bool {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	last, known := l.pushed[branchKey{p.RepoURL, p.Write}]
-	if !known {
-		return 0
+	l.mu.Unlock()
+	next := last.Add(l.o.Distance)
+	if !known || !l.o.Now().Before(next) {
+		return false
 	}
-	return l.o.Distance - l.o.Now().Sub(last)
+	for _, c := range writing {
+		c.stop(image.Blocked, fmt.Errorf("the branch was pushed to a moment ago: the next push comes after %s", next.UTC().Format("15:04:05 MST")))
+		c.waiting = true
+	}
+	return true
 }
 
 // attempt is one read, decide, write. It says whether another is due.
@@ -66,6 +65,7 @@ func (l *Loop) attempt(ctx context.Context, p image.Place, group []*check, fresh
 	updates := make([]image.Update, len(group))
 	for i, c := range group {
 		updates[i] = c.update
+		c.stop("", nil) // what an attempt before found is void
 	}
 	branch, err := l.o.Writer.Read(ctx, p, updates, fresh)
 	if err == nil {
@@ -80,6 +80,9 @@ func (l *Loop) attempt(ctx context.Context, p image.Place, group []*check, fresh
 	commits, writing := l.judgeAll(ctx, p, branch, group)
 	if len(commits) == 0 {
 		return branch.Remembered // "nothing to write" needs the branch as it is now
+	}
+	if l.rests(p, writing) {
+		return false
 	}
 	written, err := l.o.Writer.Write(ctx, p, branch, commits)
 	if err == nil && written.Moved {

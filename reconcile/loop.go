@@ -204,7 +204,7 @@ func (s *Summary) add(c *check) {
 	}
 	s.Updated += updated
 	s.Skipped += images - updated
-	if c.err != nil {
+	if c.err != nil && !c.waiting {
 		s.Errors++
 	}
 }
@@ -221,6 +221,8 @@ type check struct {
 	err      error
 	// unchanged means that Git needn't be asked: nothing differs from the last complete check.
 	unchanged bool
+	// waiting means that nothing is wrong: the push comes later.
+	waiting bool
 }
 
 // stop ends the way of an application.

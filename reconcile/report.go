@@ -31,9 +31,11 @@ func (l *Loop) report(c *check) {
 		return
 	}
 	log := l.o.Log.WithFields(logrus.Fields{"application": c.update.App.Name, "state": now.State})
-	switch now.State {
-	case image.UpToDate, image.Updated:
+	switch {
+	case now.State == image.UpToDate || now.State == image.Updated:
 		log.Info("the pins are those of the newest allowed tags")
+	case c.waiting:
+		log.Info(now.Reason)
 	default:
 		log.Warn(now.Reason)
 	}
