@@ -65,7 +65,7 @@ func (l *Loop) attempt(ctx context.Context, p image.Place, group []*check, fresh
 	updates := make([]image.Update, len(group))
 	for i, c := range group {
 		updates[i] = c.update
-		c.stop("", nil) // what an attempt before found is void
+		c.state, c.err, c.waiting = "", nil, false // what an attempt before found is void
 	}
 	branch, err := l.o.Writer.Read(ctx, p, updates, fresh)
 	if err == nil {
@@ -82,7 +82,7 @@ func (l *Loop) attempt(ctx context.Context, p image.Place, group []*check, fresh
 		return branch.Remembered // "nothing to write" needs the branch as it is now
 	}
 	if l.rests(p, writing) {
-		return false
+		return branch.Remembered // the others need it, too
 	}
 	written, err := l.o.Writer.Write(ctx, p, branch, commits)
 	if err == nil && written.Moved {

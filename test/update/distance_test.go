@@ -51,6 +51,12 @@ func TestDistanceBetweenPushes(t *testing.T) {
 		t.Error("waiting is logged as a warning")
 	}
 
+	// What a person did meanwhile is seen, although something waits.
+	w.git.CommitAs("demo", "main", "A Person <person@example.com>", "hold", map[string]string{
+		"b/.argocd-source-b.yaml": "pins:\n- {alias: echoserver, image: " + echoServer + ", tag: v1.0, hold: true}\n"})
+	u.check(t, w.hint("demo", "b", "b"), w.hint("demo", "c", "c"))
+	wantState(t, u.status(t, "b"), image.Held, "hold: true")
+
 	now = now.Add(time.Minute)
 	u.check(t)
 	wantState(t, u.status(t, "c"), image.Updated, "")
