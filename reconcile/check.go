@@ -52,7 +52,7 @@ func (l *Loop) open(ctx context.Context, group []Hint) *check {
 	for i, h := range group {
 		revisions[i] = h.App.Revision
 	}
-	newest, err := l.o.Writer.Newest(ctx, c.place, revisions)
+	newest, err := l.newest(ctx, c, revisions)
 	if err != nil {
 		c.stop(image.Blocked, err)
 		return c
@@ -68,6 +68,22 @@ func (l *Loop) open(ctx context.Context, group []Hint) *check {
 	}
 	return c
 }
+
+// newest asks the history which of the revisions comes last, and asks once: the order of commits doesn't change.
+func (l *Loop) newest(ctx context.Context, c *check, revisions []string) (string, error) {
+	id, asked := identify(c.update.App), strings.Join(revisions, " ")
+	if o := l.orders[id]; o.revisions == asked {
+		return o.newest, nil
+	}
+	newest, err := l.o.Writer.Newest(ctx, c.place, revisions)
+	if err == nil {
+		l.orders[id] = order{asked, newest}
+	}
+	return newest, err
+}
+
+// An order is which of an application's revisions comes last.
+type order struct{ revisions, newest string }
 
 // read parses the parameters. A render with them fails as well, so the status is not the only place that tells.
 func (c *check) read(defaults image.Defaults) {

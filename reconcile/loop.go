@@ -54,6 +54,8 @@ type Loop struct {
 	settled map[identity]basis
 	pushed  map[branchKey]time.Time
 	claims  claims
+	// orders are used by Check alone.
+	orders map[identity]order
 }
 
 // branchKey is what the smallest distance between pushes is kept for.
@@ -75,7 +77,7 @@ func New(o Options) *Loop {
 	}
 	return &Loop{
 		o: o, hints: make(chan Hint, observationQueue), wake: make(chan struct{}, 1),
-		status: map[identity]Status{}, settled: map[identity]basis{}, pushed: map[branchKey]time.Time{}, claims: claims{},
+		status: map[identity]Status{}, settled: map[identity]basis{}, pushed: map[branchKey]time.Time{}, claims: claims{}, orders: map[identity]order{},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/tagpin/tagpin/image"
 )
@@ -19,14 +20,19 @@ const (
 	maxVariants = 4
 )
 
+// DefaultExpiry is how long an application is followed after its last render. Argo CD renders each one at least once a day,
+// when its manifest cache ends; one that it doesn't know any more is given up.
+const DefaultExpiry = 7 * 24 * time.Hour
+
 // Memory is a Store that ends with the process.
 type Memory struct {
 	mu    sync.Mutex
 	hints map[identity][]Hint // the last seen one last
+	now   func() time.Time
 }
 
 // NewMemory makes an empty store.
-func NewMemory() *Memory { return &Memory{hints: map[identity][]Hint{}} }
+func NewMemory() *Memory { return &Memory{hints: map[identity][]Hint{}, now: time.Now} }
 
 // identity is what makes two hints speak of the same application.
 type identity struct{ project, name, repo, path, target string }
@@ -64,6 +70,8 @@ func (m *Memory) Add(_ context.Context, h Hint) error {
 func (m *Memory) Hints(context.Context) ([]Hint, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	oldest := m.now().Add(-DefaultExpiry)
+	maps.DeleteFunc(m.hints, func(_ identity, known []Hint) bool { return known[len(known)-1].Seen.Before(oldest) })
 	return slices.Concat(slices.Collect(maps.Values(m.hints))...), nil
 }
 

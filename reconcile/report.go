@@ -104,6 +104,7 @@ func (l *Loop) dropUnobserved(checks []*check) {
 		if !seen[id] {
 			delete(l.status, id)
 			delete(l.settled, id)
+			delete(l.orders, id)
 			l.claims.forget(id)
 		}
 	}
