@@ -25,6 +25,10 @@ const (
 	// recheckAfter is when the branch of an application is looked at although no choice changed, where no render tells that it
 	// moved: for an Application that is known by its manifest alone.
 	recheckAfter = 10 * time.Minute
+	// retryPause grows with each attempt to push.
+	retryPause = 200 * time.Millisecond
+	// gather lets the renders that follow one push come together, before a check that one of them asked for.
+	gather = 500 * time.Millisecond
 	// observations wait here while a check runs. More than that are dropped: the next render tells again.
 	observationQueue = 1024
 )
@@ -116,6 +120,7 @@ func (l *Loop) Run(ctx context.Context) {
 			}
 			continue
 		case <-l.wake:
+			pause(ctx, gather)
 		case <-timer.C:
 		}
 		l.Take(ctx)
