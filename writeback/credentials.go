@@ -17,24 +17,25 @@ import (
 )
 
 // open makes the repository of a place, with what the Secret holds now: a rotated one counts at the next check.
-func (w *Writer) open(p image.Place) (*git.Repository, error) {
+func (w *Writer) open(p image.Place) (remote, error) {
 	credentials, err := w.credentials(p.Credential)
 	if err != nil {
-		return nil, err
+		return remote{}, err
 	}
-	remote := git.Remote{URL: p.RepoURL, Credentials: credentials}
-	if remote.CA, err = w.certificate(p.RepoURL); err != nil {
-		return nil, err
+	server := git.Remote{URL: p.RepoURL, Credentials: credentials}
+	if server.CA, err = w.certificate(p.RepoURL); err != nil {
+		return remote{}, err
 	}
 	if len(credentials.SSHPrivateKey) > 0 {
-		if remote.KnownHosts, err = os.ReadFile(w.o.KnownHosts); err != nil {
-			return nil, fmt.Errorf("the host keys of SSH servers (--ssh-known-hosts): %w", err)
+		if server.KnownHosts, err = os.ReadFile(w.o.KnownHosts); err != nil {
+			return remote{}, fmt.Errorf("the host keys of SSH servers (--ssh-known-hosts): %w", err)
 		}
 	}
 	options := w.o.Git
 	// Plain HTTP only where the operator bound such a URL, which Place has checked.
 	options.AllowHTTP = strings.HasPrefix(p.RepoURL, "http://")
-	return git.Open(w.o.CacheDir, remote, options)
+	repo, err := git.Open(w.o.CacheDir, server, options)
+	return remote{repo, pauseKey{repo: p.RepoURL, credentials: fingerprint(credentials)}}, err
 }
 
 // credentials reads a Secret with the fields of Argo CD's repository Secrets.

@@ -21,25 +21,28 @@ func (w *Writer) Place(app image.Application, wb image.WriteBack) (image.Place, 
 	if wb.Repository != "" {
 		p.RepoURL = wb.Repository // bound like every other
 	}
-	if p.Base, p.Named, err = branchOf(app.TargetRevision, wb.Branch); err != nil {
+	base, write, separate := strings.Cut(wb.Branch, ":")
+	if p.Base, p.Named, err = branchOf(app.TargetRevision, base); err != nil {
 		return image.Place{}, fmt.Errorf("application %s: %w", app.Name, err)
 	}
 	p.Write = p.Base
+	if separate && write != base && write != p.Base {
+		if _, err := w.proposalName(app.Name, write); err != nil {
+			return image.Place{}, fmt.Errorf("application %s: git-branch: %w", app.Name, err)
+		}
+		p.Write = write
+	}
 	return p, w.bound(app, p, "")
 }
 
-// branchOf finds the branch whose files are read and written. target is the application's target revision, rule its
-// git-branch; named says that both name the same.
-func branchOf(target, rule string) (base string, named bool, err error) {
+// branchOf finds the branch whose files are read. target is the application's target revision, base the one of its git-branch;
+// named says that both name the same.
+func branchOf(target, base string) (name string, named bool, err error) {
 	target = strings.TrimPrefix(target, "refs/heads/")
 	if target == "HEAD" {
 		target = ""
 	}
-	base, write, separate := strings.Cut(rule, ":")
 	switch {
-	case separate && write != base:
-		return "", false, errors.New("git-branch names another branch to write to, and proposals are not in this version: " +
-			"leave out the colon and what follows it")
 	case base == "":
 		return target, false, nil
 	case target == "":

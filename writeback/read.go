@@ -16,13 +16,25 @@ import (
 
 // Read gives what the place's branch says of the applications: in at most four requests for all of them, and none when the
 // branch is remembered and nobody asks for fresh.
-func (w *Writer) Read(ctx context.Context, p image.Place, updates []image.Update, fresh bool) (image.Branch, error) {
-	repo, err := w.open(p)
-	if err != nil {
-		return image.Branch{}, err
-	}
+func (w *Writer) Read(ctx context.Context, p image.Place, updates []image.Update, fresh bool) (b image.Branch, err error) {
+	err = w.on(p, func(repo remote) (err error) {
+		b, err = w.read(ctx, repo, p, reading{updates, fresh})
+		return err
+	})
+	return b, err
+}
+
+type reading struct {
+	updates []image.Update
+	fresh   bool
+}
+
+func (w *Writer) read(ctx context.Context, repo remote, p image.Place, r reading) (image.Branch, error) {
+	updates := r.updates
 	tip, remembered := w.remembered(p)
-	if fresh || !remembered {
+	// A push to a branch of proposals doesn't find out whether the base moved.
+	if r.fresh || !remembered || p.Proposes() {
+		var err error
 		if tip, err = repo.Tip(ctx, p.Base); git.KindOf(err) == git.NoBranch {
 			return image.Branch{Name: p.Base}, nil
 		} else if err != nil {
@@ -140,6 +152,23 @@ func (w *Writer) recorded(u image.Update, t target, files map[string]git.File) i
 	return r
 }
 
+// shared is the name of a file that several applications may write to; a pin file belongs to one alone.
+func (t target) shared(name string) string {
+	if t.Kind == edit.PinTarget {
+		return ""
+	}
+	return name
+}
+
+// scalar names the part of a shared file that holds the pin of an image.
+func scalar(u image.Update, index int) string {
+	e := u.Options.Images[index]
+	if t, err := edit.ParseTarget(u.Options.WriteBack.Target); err == nil && t.Kind == edit.KustomizationTarget {
+		return kustomizeName(e)
+	}
+	return valueOf(e)
+}
+
 // pick gives the file among the candidates. A pin file need not exist; the others are a person's.
 func (t target) pick(files map[string]git.File) (string, git.File, error) {
 	var found []string
@@ -191,10 +220,7 @@ func (w *Writer) readPinFile(r *image.Recorded, u image.Update, name string, fil
 
 func readValues(r *image.Recorded, u image.Update, name string, data []byte) error {
 	for i, e := range u.Options.Images {
-		at := e.Helm.Tag
-		if at == "" {
-			at = e.Helm.Spec
-		}
+		at := valueOf(e)
 		if at == "" {
 			return fmt.Errorf("%s has neither helm.image-tag nor helm.image-spec, so there is no value for its tag", e.Image.Name())
 		}
@@ -213,6 +239,14 @@ func readValues(r *image.Recorded, u image.Update, name string, data []byte) err
 		r.Pins[i] = pin
 	}
 	return nil
+}
+
+// valueOf is the value that holds the tag.
+func valueOf(e image.Entry) string {
+	if e.Helm.Tag == "" {
+		return e.Helm.Spec
+	}
+	return e.Helm.Tag
 }
 
 // parsePinned reads a tag ("v1", "v1@sha256:…"), or a whole reference.

@@ -13,10 +13,23 @@ import (
 
 // Write puts one commit per application on top of the branch and pushes them at once. An application whose file can't be
 // edited exactly is left out, with its reason in Written.Errs; so is one that an earlier commit of the same push has served.
-func (w *Writer) Write(ctx context.Context, p image.Place, b image.Branch, commits []image.Commit) (image.Written, error) {
-	repo, err := w.open(p)
-	if err != nil {
-		return image.Written{}, err
+func (w *Writer) Write(ctx context.Context, p image.Place, b image.Branch, commits []image.Commit) (done image.Written, err error) {
+	err = w.on(p, func(repo remote) (err error) {
+		if p.Proposes() {
+			done, err = w.propose(ctx, repo, p, b, commits)
+		} else {
+			done, err = w.write(ctx, repo, p, b, commits)
+		}
+		return err
+	})
+	return done, err
+}
+
+func (w *Writer) write(ctx context.Context, repo remote, p image.Place, b image.Branch, commits []image.Commit) (image.Written, error) {
+	key, basis := repo.branch(b.Name), basisOf(b.Tip, commits)
+	if told := w.paused(key, basis); told != "" {
+		w.remember(p, git.Tip{}) // when the branch moves it may take the push
+		return image.Written{Refused: told}, nil
 	}
 	done := image.Written{Commits: make([]string, len(commits)), Errs: map[int]error{}}
 	head := b.Tip
@@ -39,11 +52,12 @@ func (w *Writer) Write(ctx context.Context, p image.Place, b image.Branch, commi
 		w.remember(p, git.Tip{}) // it may have arrived all the same: look
 		return image.Written{}, err
 	}
-	switch pushed.Status {
+	switch pushed = w.judge(key, basis, pushed); pushed.Status {
 	case git.Stale:
 		w.remember(p, git.Tip{})
 		return image.Written{Moved: true}, nil
 	case git.Refused:
+		w.remember(p, git.Tip{})
 		return image.Written{Refused: pushed.Reason}, nil
 	}
 	for i, c := range commits {
@@ -63,7 +77,7 @@ type refusedError struct{ err error }
 func (e *refusedError) Error() string { return e.err.Error() }
 func (e *refusedError) Unwrap() error { return e.err }
 
-func (w *Writer) commit(ctx context.Context, repo *git.Repository, parent string, c image.Commit) (git.CommitResult, error) {
+func (w *Writer) commit(ctx context.Context, repo remote, parent string, c image.Commit) (git.CommitResult, error) {
 	t, err := w.target(c.Update)
 	if err != nil {
 		return git.CommitResult{}, &refusedError{err}
@@ -80,7 +94,7 @@ func (w *Writer) commit(ctx context.Context, repo *git.Repository, parent string
 	if err != nil {
 		return git.CommitResult{}, &refusedError{fmt.Errorf("%s: %w", name, err)}
 	}
-	message, err := w.message(c)
+	message, err := w.message(c, t.shared(name))
 	if err != nil {
 		return git.CommitResult{}, &refusedError{err}
 	}
@@ -150,14 +164,9 @@ func named(e image.Entry, p image.Pin) image.Pin {
 	return p
 }
 
-func (w *Writer) message(c image.Commit) (string, error) {
-	changes := make([]git.Change, len(c.Changes))
-	for i, change := range c.Changes {
-		changes[i] = git.Change{
-			Application: change.App.Name, Alias: change.To.Alias, Image: change.To.Image, Tag: change.To.Tag, Digest: change.To.Digest,
-			PreviousTag: change.From.Tag, PreviousDigest: change.From.Digest, Strategy: string(change.Strategy), Constraint: change.Constraint,
-		}
-	}
+// message is the commit's. shared is the file where several applications may write, or empty.
+func (w *Writer) message(c image.Commit, shared string) (string, error) {
+	changes := changesOf(c, shared)
 	text, err := w.o.Template.Message(c.Update.App.Name, changes)
 	if err != nil {
 		return "", err
@@ -167,4 +176,21 @@ func (w *Writer) message(c image.Commit) (string, error) {
 		signer = &w.o.Author
 	}
 	return git.Message(text, changes, signer)
+}
+
+func changesOf(c image.Commit, shared string) []git.Change {
+	changes := make([]git.Change, len(c.Changes))
+	for i, change := range c.Changes {
+		changes[i] = git.Change{
+			Application: change.App.Name, Alias: change.To.Alias, Image: change.To.Image, Tag: change.To.Tag, Digest: change.To.Digest,
+			PreviousTag: change.From.Tag, PreviousDigest: change.From.Digest, Strategy: string(change.Strategy), Constraint: change.Constraint,
+		}
+		if shared == "" {
+			continue
+		}
+		if at := shared + "#" + scalar(c.Update, change.Index); len(at) <= git.MaxTarget {
+			changes[i].Target = at
+		}
+	}
+	return changes
 }

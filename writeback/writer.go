@@ -42,18 +42,19 @@ type Writer struct {
 	tips map[image.Place]git.Tip // where branches were when they were last seen
 	// histories are what was found out about who wrote which pin.
 	histories map[historyKey]history
+	pauses    map[pauseKey]pause
 }
 
-// The author of the commits where the operator names none. No mail ever arrives at localhost.
+// The author of the commits where the operator names none. No mail ever arrives at a domain below .local.
 const (
 	DefaultUser  = "tagpin"
-	DefaultEmail = "tagpin@localhost"
+	DefaultEmail = "noreply@tagpin.local"
 )
 
 // New checks the options.
 func New(o Options) (*Writer, error) {
 	if o.Author == (git.Person{}) {
-		o.Author = git.Person{Name: DefaultUser, Email: DefaultEmail}
+		o.Author = defaultAuthor()
 	}
 	if o.Template == nil {
 		t, err := git.ParseMessage(git.DefaultMessage)
@@ -65,8 +66,10 @@ func New(o Options) (*Writer, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Writer{o: o, tips: map[image.Place]git.Tip{}, histories: map[historyKey]history{}}, nil
+	return &Writer{o: o, tips: map[image.Place]git.Tip{}, histories: map[historyKey]history{}, pauses: map[pauseKey]pause{}}, nil
 }
+
+func defaultAuthor() git.Person { return git.Person{Name: DefaultUser, Email: DefaultEmail} }
 
 func (w *Writer) remembered(p image.Place) (git.Tip, bool) {
 	w.mu.Lock()
