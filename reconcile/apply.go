@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -17,7 +18,7 @@ func (l *Loop) apply(ctx context.Context, p image.Place, group []*check) {
 	fresh := false // at first the branch is taken to be where it was: the push would find out
 	for attempt := range l.o.Attempts {
 		if attempt > 1 {
-			pause(ctx, attempt)
+			pause(ctx, jitter(time.Duration(attempt)*retryPause)) // longer each time, never in step with another updater
 		}
 		if again := l.attempt(ctx, p, group, fresh); !again || ctx.Err() != nil {
 			return
@@ -31,11 +32,11 @@ func (l *Loop) apply(ctx context.Context, p image.Place, group []*check) {
 	}
 }
 
-// pause waits a little before another attempt, longer each time, never in step with another updater.
-func pause(ctx context.Context, attempt int) {
+// pause waits, or for the end of ctx.
+func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():
-	case <-time.After(jitter(time.Duration(attempt) * 200 * time.Millisecond)):
+	case <-time.After(d):
 	}
 }
 
@@ -81,7 +82,7 @@ func (l *Loop) attempt(ctx context.Context, p image.Place, group []*check, fresh
 	if len(commits) == 0 {
 		return branch.Remembered // "nothing to write" needs the branch as it is now
 	}
-	if l.rests(p, writing) {
+	if !p.Proposes() && l.rests(p, writing) {
 		return branch.Remembered // the others need it, too
 	}
 	written, err := l.o.Writer.Write(ctx, p, branch, commits)
@@ -143,25 +144,19 @@ func (l *Loop) judge(ctx context.Context, p image.Place, b image.Branch, c *chec
 		c.stop(image.Held, err)
 		return image.Commit{}, false
 	}
-	var history *image.History
+	past := recall{read: func(ctx context.Context) (image.History, error) { return l.o.Writer.LastWritten(ctx, p, b, c.update) }}
 	commit := image.Commit{Update: c.update}
 	for i := range c.update.Options.Images {
 		v, err := decide(ctx, l.o.Resolver, question{
 			update: c.update, index: i, pin: c.recorded.Pins[i],
-			last: func(ctx context.Context) (*image.Pin, bool, error) {
-				if history == nil {
-					h, err := l.o.Writer.LastWritten(ctx, p, b, c.update)
-					if err != nil {
-						return nil, false, err
-					}
-					history = &h
-				}
-				return history.Pins[i], history.Complete, nil
-			},
+			last: func(ctx context.Context) (*image.Pin, bool, error) { return past.last(ctx, i) },
 		})
 		if err != nil {
 			c.stop(image.Blocked, err)
 			return image.Commit{}, false
+		}
+		if other := l.claims.foreign(p, c, i, past.history); other != "" {
+			v = verdict{state: image.Held, reason: other}
 		}
 		c.verdicts = append(c.verdicts, v)
 		if v.change != nil {
@@ -171,22 +166,56 @@ func (l *Loop) judge(ctx context.Context, p image.Place, b image.Branch, c *chec
 	return commit, len(commit.Changes) > 0
 }
 
+// A recall reads the history of an application once, when it is first asked for.
+type recall struct {
+	read    func(context.Context) (image.History, error)
+	history *image.History
+}
+
+func (r *recall) last(ctx context.Context, i int) (*image.Pin, bool, error) {
+	if r.history == nil {
+		h, err := r.read(ctx)
+		if err != nil {
+			return nil, false, err
+		}
+		r.history = &h
+	}
+	return r.history.Pins[i], r.history.Complete, nil
+}
+
 // done records a push.
 func (l *Loop) done(p image.Place, writing []*check, w image.Written) {
-	l.mu.Lock()
-	l.pushed[branchKey{p.RepoURL, p.Write}] = l.o.Now()
-	l.mu.Unlock()
+	if slices.ContainsFunc(w.Commits, func(sha string) bool { return sha != "" }) {
+		l.mu.Lock()
+		l.pushed[branchKey{p.RepoURL, p.Write}] = l.o.Now()
+		l.mu.Unlock()
+	}
 	for i, c := range writing {
 		if err := w.Errs[i]; err != nil {
 			c.stop(image.Refused, err)
 			continue
 		}
 		c.commit = w.Commits[i]
+		verb := "Setting"
+		if w.Branches != nil {
+			c.proposed(w.Branches[i])
+			verb = "Proposing"
+		}
 		for _, v := range c.verdicts {
-			if v.change != nil {
+			if v.change != nil && c.commit != "" {
 				l.o.Log.WithFields(logrus.Fields{"application": c.update.App.Name, "image": v.change.To.Image, "commit": c.commit}).
-					Infof("Setting new image to %s:%s (was %s)", v.change.To.Image, v.change.To.Tag, or(v.change.From.Tag, "unpinned"))
+					Infof("%s new image to %s:%s (was %s)", verb, v.change.To.Image, v.change.To.Tag, or(v.change.From.Tag, "unpinned"))
 			}
+		}
+	}
+}
+
+// proposed says of each change that it waits on a branch for people to merge it.
+func (c *check) proposed(branch string) {
+	for i := range c.verdicts {
+		if v := &c.verdicts[i]; v.change != nil {
+			v.state = image.Proposed
+			v.reason = fmt.Sprintf("%s is proposed on the branch %s: merge it to roll it out", v.change.To.Tag, branch)
 		}
 	}
 }

@@ -39,6 +39,23 @@ func (c claims) clash(p image.Place, ch *check) error {
 	return nil
 }
 
+// foreign says that another application, which this process doesn't know to want the same, wrote the pin that is at an image's
+// place: the application of another Argo CD instance, say. What tells it is the history that was read, if it was.
+func (c claims) foreign(p image.Place, ch *check, i int, h *image.History) string {
+	pin, choice := ch.recorded.Pins[i], ch.update.Choices[i]
+	if h == nil || h.Others[i] == nil || pin == nil || h.Others[i].Tag != pin.Tag || pin.Tag == choice.Tag {
+		return ""
+	}
+	other := h.Others[i]
+	for id, wants := range c[claimKey{p.RepoURL, p.Write, ch.recorded.Targets[i]}] {
+		if id.name == other.App && wants == choice.Tag+"@"+choice.Digest {
+			return ""
+		}
+	}
+	return fmt.Sprintf("the applications %s and %s write the same place (%s) with different tags: %[2]s wrote %s, and it stays. Give them the "+
+		"same policy, or targets of their own; where %[2]s is gone, commit a tag there yourself", ch.update.App.Name, other.App, ch.recorded.Targets[i], other.Tag)
+}
+
 func (c claims) forget(id identity) {
 	for key, wanting := range c {
 		delete(wanting, id)

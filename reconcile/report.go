@@ -22,7 +22,11 @@ func (l *Loop) report(c *check) {
 	now.Checked = l.o.Now()
 	l.status[id] = now
 	if c.err == nil && !c.unchanged {
-		l.settled[id] = basis{settings: settings(c.hint), revision: c.hint.App.Revision, commit: c.commit, choices: said(c.update), at: l.o.Now()}
+		b := basis{settings: settings(c.hint), revision: c.hint.App.Revision, commit: c.commit, choices: said(c.update), at: l.o.Now()}
+		if c.place.Proposes() {
+			b.commit = "" // once it is merged, the branch has another pin than this check saw
+		}
+		l.settled[id] = b
 	} else if c.err != nil {
 		delete(l.settled, id)
 	}
@@ -34,7 +38,7 @@ func (l *Loop) report(c *check) {
 	switch {
 	case now.State == image.UpToDate || now.State == image.Updated:
 		log.Info("the pins are those of the newest allowed tags")
-	case c.waiting:
+	case c.waiting || now.State == image.Proposed:
 		log.Info(now.Reason)
 	default:
 		log.Warn(now.Reason)
@@ -73,7 +77,7 @@ func (c *check) imageStatus(i int) ImageStatus {
 	}
 	if i < len(c.verdicts) {
 		s.Reason = c.verdicts[i].reason
-		if change := c.verdicts[i].change; change != nil && c.err == nil {
+		if change := c.verdicts[i].change; change != nil && c.err == nil && c.verdicts[i].state == image.Updated {
 			s.Pinned = change.To.Tag
 		}
 	}
