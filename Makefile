@@ -8,12 +8,15 @@ LDFLAGS   := -s -w -X main.version=$(VERSION)
 # Packages that don't import argo-cd: they are tested with the race detector as well.
 LIGHT     := ./image ./resolve ./cache ./config ./registry ./reconcile ./writeback/... ./migrate ./test/update
 
+# Static binaries, and one build of the dependencies for all targets. Only the race detector needs cgo.
+export CGO_ENABLED := 0
+
 .PHONY: all build test race lint bench demo e2e deps clean
 
 all: build
 
 build: ## the binary, reproducible and static
-	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN)/tagpin ./cmd/tagpin
+	$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN)/tagpin ./cmd/tagpin
 
 deps: ## the programs that tests run for real: installed when missing
 	@test/deps.sh
@@ -21,10 +24,10 @@ deps: ## the programs that tests run for real: installed when missing
 test: deps build ## the whole suite, real components included
 	$(GO) vet ./...
 	TAGPIN_BIN=$(CURDIR)/$(BIN)/tagpin $(GO) test ./...
-	$(GO) test -race -short $(LIGHT)
+	CGO_ENABLED=1 $(GO) test -race -short $(LIGHT)
 
 race: deps build ## the whole suite with the race detector (compiles Argo CD a second time)
-	TAGPIN_BIN=$(CURDIR)/$(BIN)/tagpin $(GO) test -race ./...
+	CGO_ENABLED=1 TAGPIN_BIN=$(CURDIR)/$(BIN)/tagpin $(GO) test -race ./...
 
 lint: $(LINT) ## the style budget of .golangci.yml
 	$(LINT) run ./...
