@@ -21,13 +21,16 @@ const (
 	defaultSecretsDir     = "/app/secrets"
 )
 
-// engineFlags name the operator's files.
+// engineFlags name the operator's files and say what is logged.
 type engineFlags struct {
 	registriesConf, settings, secretsDir string
 	cacheTTL                             time.Duration
+	logs                                 logFlags
 }
 
-func (f *engineFlags) register(flags *pflag.FlagSet) {
+// register takes the log level that the command has by default.
+func (f *engineFlags) register(flags *pflag.FlagSet, logLevel string) {
+	f.logs.register(flags, logLevel)
 	flags.StringVar(&f.registriesConf, "registries-conf-path", defaultRegistriesConf, "the registries and their credentials")
 	flags.StringVar(&f.settings, "settings", "", "the operator's settings (default "+config.DefaultPath+", where it exists)")
 	flags.StringVar(&f.secretsDir, "secrets-dir", defaultSecretsDir, "mounted Secrets, as <namespace>/<name>/<field>")
@@ -43,7 +46,11 @@ type engine struct {
 }
 
 // open reads the operator's files. credentials, which may be empty, goes before those of registries.conf.
-func (f engineFlags) open(flags *pflag.FlagSet, credentials string, log *logrus.Logger) (*engine, error) {
+func (f engineFlags) open(flags *pflag.FlagSet, credentials string) (*engine, error) {
+	log, err := f.logs.logger()
+	if err != nil {
+		return nil, err
+	}
 	settings, err := config.Load(f.settings)
 	if err != nil {
 		return nil, err

@@ -15,7 +15,6 @@ import (
 // generateFlags choose what is rendered.
 type generateFlags struct {
 	files       engineFlags
-	logs        logFlags
 	app         string
 	application plugin.ApplicationOptions
 }
@@ -33,8 +32,7 @@ argocd-cmp-server says what to render, and DIR is the application's directory.`,
 		RunE: f.run,
 	}
 	flags := cmd.Flags()
-	f.files.register(flags)
-	f.logs.register(flags, "warn")
+	f.files.register(flags, "warn")
 	flags.StringVar(&f.app, "app", "", "an Application manifest; - is standard input")
 	flags.StringVar(&f.application.Source, "source", "", "the name of the source, where the Application has several that use tagpin")
 	flags.StringVar(&f.application.Revision, "revision", "", "what ARGOCD_APP_REVISION would say")
@@ -44,11 +42,7 @@ argocd-cmp-server says what to render, and DIR is the application's directory.`,
 }
 
 func (f *generateFlags) run(cmd *cobra.Command, args []string) error {
-	log, err := f.logs.logger()
-	if err != nil {
-		return err
-	}
-	engine, err := f.files.open(cmd.Flags(), "", log)
+	engine, err := f.files.open(cmd.Flags(), "")
 	if err != nil {
 		return err
 	}

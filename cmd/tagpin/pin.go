@@ -19,7 +19,6 @@ import (
 
 type pinFlags struct {
 	files  engineFlags
-	logs   logFlags
 	app    string
 	source string
 	images []string
@@ -40,8 +39,7 @@ this never goes back by itself; with --image any tag is pinned, an older one as 
 		RunE: f.run,
 	}
 	flags := cmd.Flags()
-	f.files.register(flags)
-	f.logs.register(flags, "warn")
+	f.files.register(flags, "warn")
 	flags.StringVar(&f.app, "app", "", "an Application manifest; - is standard input")
 	flags.StringVar(&f.source, "source", "", "the name of the source, where the Application has several that use tagpin")
 	flags.StringArrayVar(&f.images, "image", nil, "ALIAS=TAG: pin this tag, and change no other image; the registry is not asked; repeatable")
@@ -49,11 +47,7 @@ this never goes back by itself; with --image any tag is pinned, an older one as 
 }
 
 func (f *pinFlags) run(cmd *cobra.Command, args []string) error {
-	log, err := f.logs.logger()
-	if err != nil {
-		return err
-	}
-	engine, err := f.files.open(cmd.Flags(), "", log)
+	engine, err := f.files.open(cmd.Flags(), "")
 	if err != nil {
 		return err
 	}

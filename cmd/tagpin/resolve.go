@@ -15,7 +15,6 @@ import (
 // resolveFlags are those of `argocd-image-updater test`, and what tagpin knows beyond.
 type resolveFlags struct {
 	files       engineFlags
-	logs        logFlags
 	spec        image.PolicySpec
 	constraint  string
 	credentials string
@@ -33,8 +32,7 @@ func newResolve() *cobra.Command {
 		RunE: f.run,
 	}
 	flags := cmd.Flags()
-	f.files.register(flags)
-	f.logs.register(flags, "warn")
+	f.files.register(flags, "warn")
 	flags.StringVar(&f.spec.Strategy, "update-strategy", string(image.SemVer), "semver, newest-build, alphabetical, digest, numerical or newest-push")
 	flags.StringVar(&f.constraint, "semver-constraint", "", "the version constraint, when the image has none")
 	flags.StringVar(&f.spec.AllowTags, "allow-tags", "", "any, or regexp:<RE2>")
@@ -56,11 +54,7 @@ func (f *resolveFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	log, err := f.logs.logger()
-	if err != nil {
-		return err
-	}
-	engine, err := f.files.open(cmd.Flags(), f.credentials, log)
+	engine, err := f.files.open(cmd.Flags(), f.credentials)
 	if err != nil {
 		return err
 	}

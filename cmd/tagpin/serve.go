@@ -12,7 +12,6 @@ import (
 
 type serveFlags struct {
 	files   engineFlags
-	logs    logFlags
 	update  updateFlags
 	loop    bool
 	options plugin.Options
@@ -27,8 +26,7 @@ func newServe() *cobra.Command {
 		RunE:  f.run,
 	}
 	flags := cmd.Flags()
-	f.files.register(flags)
-	f.logs.register(flags, "info")
+	f.files.register(flags, "info")
 	f.update.register(flags)
 	flags.BoolVar(&f.loop, "update-loop", true, "pin newer tags of the rendered applications in Git; false where a tagpin update does")
 	flags.StringVar(&f.options.ConfigDir, "config-dir", "/home/argocd/cmp-server/config", "the directory of plugin.yaml")
@@ -40,11 +38,7 @@ func newServe() *cobra.Command {
 }
 
 func (f *serveFlags) run(cmd *cobra.Command, _ []string) error {
-	log, err := f.logs.logger()
-	if err != nil {
-		return err
-	}
-	engine, err := f.files.open(cmd.Flags(), "", log)
+	engine, err := f.files.open(cmd.Flags(), "")
 	if err != nil {
 		return err
 	}

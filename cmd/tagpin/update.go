@@ -9,7 +9,6 @@ import (
 
 type updateCommand struct {
 	files  engineFlags
-	logs   logFlags
 	update updateFlags
 	apps   []string
 	once   bool
@@ -29,8 +28,7 @@ renders, so this is for CI and for who keeps Argo CD and the right to push apart
 		RunE:    f.run,
 	}
 	flags := cmd.Flags()
-	f.files.register(flags)
-	f.logs.register(flags, "info")
+	f.files.register(flags, "info")
 	f.update.register(flags)
 	flags.StringArrayVar(&f.apps, "app", nil, "an Application manifest, or a directory of them; repeatable")
 	flags.BoolVar(&f.once, "once", false, "check once, print where each application stands, and fail if one is blocked")
@@ -41,15 +39,11 @@ func (f *updateCommand) run(cmd *cobra.Command, _ []string) error {
 	if len(f.apps) == 0 {
 		return errors.New("--app is missing: name the manifests of the Applications to keep up to date")
 	}
-	log, err := f.logs.logger()
+	engine, err := f.files.open(cmd.Flags(), "")
 	if err != nil {
 		return err
 	}
-	engine, err := f.files.open(cmd.Flags(), "", log)
-	if err != nil {
-		return err
-	}
-	store := manifests{f.apps, log}
+	store := manifests{f.apps, engine.log}
 	hints, err := store.read()
 	if err != nil {
 		return err
@@ -67,7 +61,7 @@ func (f *updateCommand) run(cmd *cobra.Command, _ []string) error {
 	}
 	stop := updater.start(cmd.Context(), engine, f.update.socket)
 	defer stop()
-	log.Infof("tagpin %s checks %d applications every %s", version, len(hints), f.update.interval)
+	engine.log.Infof("tagpin %s checks %d applications every %s", version, len(hints), f.update.interval)
 	<-cmd.Context().Done()
 	return nil
 }
