@@ -30,6 +30,8 @@ type Settings struct {
 	// Proposals are what git-branch: <base>:<write> may push.
 	Proposals Proposals `yaml:"proposals"`
 	Network   Network   `yaml:"network"`
+	// ACR lists the instances of Alibaba Cloud Container Registry that need no stored password.
+	ACR ACR `yaml:"acr"`
 	// Applications are settings that an application can't make for itself.
 	Applications Applications `yaml:"applications"`
 }

@@ -6,16 +6,18 @@ import (
 	"strings"
 )
 
-// The host names of Alibaba Cloud Container Registry, anchored at both ends. The group is the region.
+// The host names of Alibaba Cloud Container Registry, anchored at both ends, with the groups by name.
 var (
-	acrPersonal  = regexp.MustCompile(`^registry(?:-intl)?(?:-vpc|-internal)?\.([a-z0-9-]+)\.aliyuncs\.com$`)
-	acrPersonal2 = regexp.MustCompile(`^crpi-[a-z0-9]+(?:-vpc)?\.([a-z0-9-]+)\.personal\.cr\.aliyuncs\.com$`)
-	acrInstance  = regexp.MustCompile(
-		`^[a-z0-9][a-z0-9-]*-registry(?:-vpc)?(?:\.distributed)?\.([a-z0-9-]+)\.cr\.aliyuncs\.com$`)
+	acrPersonal = regexp.MustCompile(`^registry(?P<site>-intl)?(?P<net>-vpc|-internal)?\.(?P<region>[a-z0-9-]+)\.aliyuncs\.com$`)
+	acrOwn      = regexp.MustCompile(`^(?P<id>crpi-[a-z0-9]+)(?P<net>-vpc)?\.(?P<region>[a-z0-9-]+)\.personal\.cr\.aliyuncs\.com$`)
+	acrInstance = regexp.MustCompile(
+		`^(?P<id>[a-z0-9][a-z0-9-]*)-registry(?P<net>-vpc)?(?P<site>\.distributed)?\.(?P<region>[a-z0-9-]+)\.cr\.aliyuncs\.com$`)
 	// Where a challenge of ACR sends its clients; some regions write a hyphen before the region.
-	acrAuth = regexp.MustCompile(`^dockerauth(?:-ee)?(?:-vpc)?[.-]([a-z0-9-]+)\.aliyuncs\.com$`)
+	acrAuth = regexp.MustCompile(`^dockerauth(?:-ee)?(?:-vpc)?[.-](?P<region>[a-z0-9-]+)\.aliyuncs\.com$`)
 	// Where ACR redirects blob requests to: a bucket.
-	acrOSS = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*\.oss-([a-z0-9-]+?)(?:-internal)?\.aliyuncs\.com$`)
+	acrOSS = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*\.oss-(?P<region>[a-z0-9-]+?)(?:-internal)?\.aliyuncs\.com$`)
+	// The API, and the one that gives out a role's keys.
+	acrAPI = regexp.MustCompile(`^(?:cr|sts)(?:-vpc)?\.(?P<region>[a-z0-9-]+)\.aliyuncs\.com$`)
 )
 
 // acrRegions are the regions that ACR is offered in (alibabacloud.com/help/en/acr, "Regions and endpoints"). Without the
@@ -32,20 +34,88 @@ func acrRegions() []string {
 	}
 }
 
-// isACR says whether host (without port) is an ACR registry by its name.
-func isACR(host string) bool {
-	host = strings.ToLower(host)
-	return host == "registry.aliyuncs.com" || inRegion(host, acrPersonal, acrPersonal2, acrInstance)
+// An edition of ACR decides what can be had from it.
+type edition string
+
+const (
+	// personal is the shared one of each region; since 2024-09-09 new accounts get a personal instance instead.
+	personal         edition = "personal"
+	personalInstance edition = "personal instance"
+	enterprise       edition = "enterprise"
+)
+
+// An acrHost is what the name of an ACR registry tells.
+type acrHost struct {
+	edition edition
+	region  string
+	// instance is crpi-… of a personal instance, and the name (not the id) of an Enterprise instance.
+	instance string
+	// vpc is true for the names that only networks of Alibaba Cloud reach.
+	vpc bool
+	// site keeps apart what may not be the same store: the international site, and the name that replicas share.
+	site string
 }
 
-// isACRHelper says whether host is one that an ACR registry sends its clients to: a token server or a bucket.
-func isACRHelper(host string) bool {
-	return inRegion(strings.ToLower(host), acrAuth, acrOSS)
+// parseACR reads a host name without a port. It is the only way to an ACR identity besides registries.conf.
+func parseACR(host string) (acrHost, bool) {
+	host = strings.ToLower(host)
+	if host == "registry.aliyuncs.com" { // its tokens are cn-hangzhou's
+		return acrHost{edition: personal, region: "cn-hangzhou"}, true
+	}
+	for _, kind := range []struct {
+		edition edition
+		pattern *regexp.Regexp
+	}{{personal, acrPersonal}, {personalInstance, acrOwn}, {enterprise, acrInstance}} {
+		m := kind.pattern.FindStringSubmatch(host)
+		if m == nil {
+			continue
+		}
+		group := func(name string) string {
+			if i := kind.pattern.SubexpIndex(name); i >= 0 {
+				return m[i]
+			}
+			return ""
+		}
+		h := acrHost{edition: kind.edition, region: group("region"), instance: group("id"), vpc: group("net") != "", site: group("site")}
+		return h, slices.Contains(acrRegions(), h.region)
+	}
+	return acrHost{}, false
 }
+
+// String is the registry's canonical name: equal for its public, VPC and internal host names.
+func (h acrHost) String() string {
+	parts := []string{"acr", h.region}
+	switch h.edition {
+	case personalInstance:
+		parts = append(parts, h.instance)
+	case enterprise:
+		parts = append(parts, "instance", h.instance)
+	default:
+		parts = append(parts, "personal")
+	}
+	return strings.Join(parts, "/") + h.site
+}
+
+// canonicalInstance is the canonical name of an Enterprise instance whose id is known.
+func canonicalInstance(region, id string) string { return "acr/" + region + "/" + id }
+
+// isACR says whether host (without port) is an ACR registry by its name.
+func isACR(host string) bool {
+	_, ok := parseACR(host)
+	return ok
+}
+
+// isACRHelper says whether host is one that an ACR registry sends its clients to, or its API.
+func isACRHelper(host string) bool {
+	return inRegion(strings.ToLower(host), acrAuth, acrOSS, acrAPI)
+}
+
+// isACRTokenServer says whether host is one of ACR's own token servers.
+func isACRTokenServer(host string) bool { return inRegion(strings.ToLower(host), acrAuth) }
 
 func inRegion(host string, patterns ...*regexp.Regexp) bool {
 	return slices.ContainsFunc(patterns, func(p *regexp.Regexp) bool {
 		m := p.FindStringSubmatch(host)
-		return m != nil && slices.Contains(acrRegions(), m[1])
+		return m != nil && slices.Contains(acrRegions(), m[p.SubexpIndex("region")])
 	})
 }

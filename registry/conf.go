@@ -44,7 +44,12 @@ type Endpoint struct {
 	CAFile, CAData string
 	// Named is true for an entry of registries.conf: the operator chose this host.
 	Named bool
+	// ACR is the Enterprise instance behind a host name that doesn't tell it; nil: none is said.
+	ACR *ACRRef
 }
+
+// An ACRRef names an Enterprise instance of Alibaba Cloud Container Registry: cri-…, and its region.
+type ACRRef struct{ ID, Region string }
 
 // A fileEntry is an entry as it is written. The keys are argocd-image-updater's.
 type fileEntry struct {
@@ -61,12 +66,14 @@ type fileEntry struct {
 	Insecure    bool   `yaml:"insecure"`
 	CAFile      string `yaml:"ca_file"`
 	CAData      string `yaml:"ca_data"`
+	ACRID       string `yaml:"acr_instance_id"`
+	ACRRegion   string `yaml:"acr_region"`
 }
 
 func fileKeys() []string {
 	return []string{
 		"name", "api_url", "ping", "prefix", "credentials", "credsexpire", "defaultns", "default", "limit", "tagsortmode",
-		"insecure", "ca_file", "ca_data",
+		"insecure", "ca_file", "ca_data", "acr_instance_id", "acr_region",
 	}
 }
 
@@ -220,6 +227,8 @@ func parseEntry(n *yaml.Node) (Endpoint, error) {
 	check("tagsortmode", checkSortMode(f.TagSortMode))
 	check("limit", checkLimit(f.Limit))
 	check("defaultns", checkNS(f.DefaultNS))
+	e.ACR, err = parseACRRef(f, e.API)
+	check("acr_instance_id", err)
 	if f.CAData != "" {
 		_, err = certPool([]byte(f.CAData))
 		check("ca_data", err)

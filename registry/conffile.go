@@ -14,6 +14,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/tagpin/tagpin/config"
 	"github.com/tagpin/tagpin/image"
 )
 
@@ -24,6 +25,7 @@ const confCheck = time.Second
 // kubelet swaps a symlink, which leaves times that say nothing.
 type confFile struct {
 	path string
+	acr  config.ACR
 	log  logrus.FieldLogger
 	now  func() time.Time
 
@@ -39,7 +41,10 @@ type confFile struct {
 type conf struct{ entries []Endpoint }
 
 func openConf(o Options) (*confFile, error) {
-	f := &confFile{path: o.ConfPath, log: o.Log, now: o.Now, conf: &conf{}, checked: o.Now()}
+	f := &confFile{path: o.ConfPath, acr: o.Settings.ACR, log: o.Log, now: o.Now, conf: &conf{}, checked: o.Now()}
+	if err := checkInstances(f.acr, nil); err != nil {
+		return nil, err
+	}
 	if f.path == "" {
 		return f, nil
 	}
@@ -77,6 +82,9 @@ func (f *confFile) parse(data []byte) (*conf, error) {
 			return nil, fmt.Errorf("registries.conf: registry %q: %w", entries[i].Name, err)
 		}
 	}
+	if err := checkInstances(f.acr, entries); err != nil {
+		return nil, err
+	}
 	return &conf{entries}, nil
 }
 
@@ -84,7 +92,10 @@ func (f *confFile) parse(data []byte) (*conf, error) {
 func (f *confFile) current() *conf {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if now := f.now(); f.path != "" && now.Sub(f.checked) >= confCheck {
+	if f.path == "" {
+		return f.conf
+	}
+	if now := f.now(); now.Sub(f.checked) >= confCheck {
 		f.checked = now
 		f.reload()
 	}
@@ -202,5 +213,9 @@ func (e *Endpoint) perSecond() int {
 
 // identity is equal for endpoints that are reached in the same way.
 func (e *Endpoint) identity() string {
-	return fmt.Sprintf("%s %t %d %q %q", e.API, e.Insecure, e.perSecond(), e.CAFile, e.CAData)
+	acr := ACRRef{}
+	if e.ACR != nil {
+		acr = *e.ACR
+	}
+	return fmt.Sprintf("%s %t %d %q %q %q", e.API, e.Insecure, e.perSecond(), e.CAFile, e.CAData, acr)
 }

@@ -25,6 +25,10 @@ const (
 type login struct {
 	ref            config.Credential
 	user, password string
+	// label stands for ref where there is none.
+	label string
+	// who names the identity behind a temporary password, which stays when the password is renewed.
+	who string
 }
 
 func (l *login) anonymous() bool { return l == nil }
@@ -33,7 +37,26 @@ func (l *login) fingerprint() string {
 	if l.anonymous() {
 		return "anonymous"
 	}
+	if l.who != "" {
+		return "renewed " + cache.Fingerprint([]byte(l.who))
+	}
+	return l.secret()
+}
+
+// secret is another one for each password.
+func (l *login) secret() string {
+	if l.anonymous() {
+		return "anonymous"
+	}
 	return cache.Fingerprint([]byte(l.password), l.user)
+}
+
+// String says where it came from.
+func (l *login) String() string {
+	if l.label != "" {
+		return l.label
+	}
+	return l.ref.String()
 }
 
 // parseLogin reads user:password. The user name ends at the first colon.
@@ -42,7 +65,7 @@ func parseLogin(ref config.Credential, text string) (*login, error) {
 	if !ok || user == "" || password == "" || strings.ContainsAny(text[:len(user)], "\r\n") || strings.ContainsAny(password, "\r\n") {
 		return nil, fmt.Errorf("%s: must hold one line of the form user:password", ref)
 	}
-	return &login{ref, user, password}, nil
+	return &login{ref: ref, user: user, password: password}, nil
 }
 
 // resolveLogin reads the credential that applies to the repository now.
@@ -58,8 +81,10 @@ func (r *Repository) resolveLogin(ctx context.Context) (*login, error) {
 		return r.read(ctx, r.r.override.credential)
 	case r.ep.Credentials != nil:
 		return r.read(ctx, *r.ep.Credentials)
+	case r.instance != nil:
+		return r.r.acr.login(ctx, r.instance)
 	}
-	return nil, nil //nolint:nilnil // nil is anonymous
+	return r.impliedLogin(ctx)
 }
 
 // boundSecret is the application's own reference, if the operator bound it for this repository and application.

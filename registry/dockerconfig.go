@@ -22,21 +22,34 @@ type dockerAuth struct {
 // repository on whole segments, and the longest such path wins. Ties go to the entry that is named more plainly, and then
 // to the alphabet: never to the order of a map.
 func fromDockerConfig(ref config.Credential, data []byte, hosts []string, repository string) (*login, error) {
-	var file struct {
-		Auths map[string]dockerAuth `json:"auths"`
-	}
+	var file dockerFile
 	if err := json.Unmarshal(data, &file); err != nil {
 		return nil, fmt.Errorf("%s: is no docker config: create the Secret with kubectl create secret docker-registry", ref)
 	}
+	auth, found := file.find(hosts, repository)
+	if !found {
+		return nil, fmt.Errorf("%s: has no entry for %s: add it to the Secret's auths", ref, hosts[0])
+	}
+	return auth.login(ref)
+}
+
+// A dockerFile is a config.json, or what a Secret of type kubernetes.io/dockerconfigjson holds.
+type dockerFile struct {
+	Auths       map[string]dockerAuth `json:"auths"`
+	CredHelpers map[string]string     `json:"credHelpers"`
+	CredsStore  string                `json:"credsStore"`
+}
+
+func (f dockerFile) find(hosts []string, repository string) (dockerAuth, bool) {
 	var fits []string
-	for key := range file.Auths {
+	for key := range f.Auths {
 		host, path := splitAuthKey(key)
 		if slices.Contains(hosts, host) && (path == "" || within(repository, path)) {
 			fits = append(fits, key)
 		}
 	}
 	if len(fits) == 0 {
-		return nil, fmt.Errorf("%s: has no entry for %s: add it to the Secret's auths", ref, hosts[0])
+		return dockerAuth{}, false
 	}
 	best := slices.MinFunc(fits, func(a, b string) int {
 		_, pathA := splitAuthKey(a)
@@ -49,7 +62,7 @@ func fromDockerConfig(ref config.Credential, data []byte, hosts []string, reposi
 		}
 		return strings.Compare(a, b)
 	})
-	return file.Auths[best].login(ref)
+	return f.Auths[best], true
 }
 
 // splitAuthKey parses what docker login writes: a host, perhaps as a URL, and with /v1/ or /v2/ behind it.
@@ -79,7 +92,7 @@ func (a dockerAuth) login(ref config.Credential) (*login, error) {
 		}
 		return parseLogin(ref, strings.TrimRight(string(raw), "\x00"))
 	case a.Username != "" && a.Password != "":
-		return &login{ref, a.Username, a.Password}, nil
+		return &login{ref: ref, user: a.Username, password: a.Password}, nil
 	case a.IdentityToken != "":
 		return nil, fmt.Errorf("%s: holds an identity token, which is not supported: store user name and password", ref)
 	}

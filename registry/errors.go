@@ -70,12 +70,15 @@ func (r *Repository) explain(err error, tag string) error {
 	case errors.Is(err, image.ErrTagGone), errors.Is(err, image.ErrNotImage):
 		return err
 	}
+	if e := r.explainAPI(err); e != nil {
+		return e
+	}
 	e := &Error{Registry: r.host, Repository: r.path, Tag: tag}
 	var answer *transport.Error
 	if errors.As(err, &answer) {
 		e.Status, e.Code = answer.StatusCode, knownCode(answer)
 		e.Retryable = passingStatus(e.Status)
-		e.Problem = r.aboutStatus(e)
+		e.Problem = r.aboutStatus(e) + r.acrHint(e)
 		if e.Status == http.StatusNotFound && answer.Request != nil && answer.Request.URL.Path == "/v2/" {
 			e.Problem = "there is no registry API on this host: check api_url in registries.conf"
 		}
@@ -97,7 +100,7 @@ func knownCode(e *transport.Error) string {
 		case transport.NameUnknownErrorCode, transport.NameInvalidErrorCode, transport.ManifestUnknownErrorCode,
 			transport.UnauthorizedErrorCode, transport.DeniedErrorCode, transport.UnsupportedErrorCode,
 			transport.TooManyRequestsErrorCode, transport.BlobUnknownErrorCode, transport.UnavailableErrorCode,
-			transport.TagInvalidErrorCode, transport.ManifestInvalidErrorCode, transport.UnknownErrorCode:
+			transport.TagInvalidErrorCode, transport.ManifestInvalidErrorCode, transport.UnknownErrorCode, userNotExist:
 			return string(d.Code)
 		}
 	}
@@ -112,12 +115,12 @@ func (r *Repository) aboutStatus(e *Error) string {
 			"or a pull-secret that the operator bound"
 	case code == http.StatusUnauthorized:
 		return fmt.Sprintf("the registry refused the credential %s: check user name and password, "+
-			"and that this account may pull the repository", login.ref)
+			"and that this account may pull the repository", login)
 	case code == http.StatusForbidden && login.anonymous():
 		return "the registry denies access without a login: add credentials to its entry in registries.conf"
 	case code == http.StatusForbidden:
 		return fmt.Sprintf("the account of %s has no right to pull this repository: grant it, or use another credential",
-			login.ref)
+			login)
 	case code == http.StatusNotFound && e.Tag != "":
 		return "the registry lists this tag but has no manifest or config for it: " +
 			"push it again, or drop it with ignore-tags"
@@ -180,12 +183,18 @@ func (r *Repository) aboutTrust(err error) string {
 		invalid   x509.CertificateInvalidError
 		cert      *tls.CertificateVerificationError
 		record    tls.RecordHeaderError
+		realm     *realmError
+		other     *instanceError
 	)
 	text := err.Error() // only searched: it is never shown
 	switch {
 	case errors.As(err, &blocked):
 		return blocked.Error() + ", which is only dialled for hosts that the operator names: " +
 			"add an entry to registries.conf, or the host to network.allow in tagpin.yaml"
+	case errors.As(err, &realm):
+		return realm.Error()
+	case errors.As(err, &other):
+		return other.Error()
 	case strings.Contains(text, "invalid realm in www-authenticate"), strings.Contains(text, "refusing token-server redirect"):
 		return "the registry names a token server that is not followed: it must be https and no private address"
 	case strings.Contains(text, "pagination URL"):

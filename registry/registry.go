@@ -13,12 +13,14 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
+	"golang.org/x/time/rate"
 
 	"github.com/tagpin/tagpin/cache"
 	"github.com/tagpin/tagpin/config"
@@ -44,6 +46,8 @@ type Options struct {
 	Log logrus.FieldLogger
 	// Wrap, if set, sees each request that goes out, below retries, limits and caches.
 	Wrap func(http.RoundTripper) http.RoundTripper
+	// Env replaces os.Getenv in tests. Read are DOCKER_CONFIG, and the variables of RRSA for instances that the operator lists.
+	Env func(string) string
 	// Now replaces time.Now in tests.
 	Now func() time.Time
 }
@@ -61,10 +65,13 @@ type Registries struct {
 	content *cache.Cache[content] // by digest: manifests and configs
 	seen    *sightings
 	logins  *loginCache
+	asked   *asked
+	acr     *acr
 
-	mu    sync.Mutex
-	of    *conf            // the version that hosts were made for
-	hosts map[string]*host // by Endpoint identity
+	mu     sync.Mutex
+	of     *conf             // the version that hosts were made for
+	hosts  map[string]*host  // by Endpoint identity
+	quotas map[string]*quota // by origin
 }
 
 // A host is one registry as it is reached now.
@@ -96,6 +103,9 @@ func New(o Options) (*Registries, error) {
 	if o.Log == nil {
 		o.Log = logrus.StandardLogger()
 	}
+	if o.Env == nil {
+		o.Env = os.Getenv
+	}
 	conf, err := openConf(o)
 	if err != nil {
 		return nil, err
@@ -109,7 +119,7 @@ func New(o Options) (*Registries, error) {
 	}
 	memory := stale
 	memory.TTL, memory.MaxItems = tagMemory, maxTagged
-	return &Registries{
+	r := &Registries{
 		opts: o, conf: conf, override: over,
 		tags:    cache.New[[]string](stale),
 		digests: cache.New[string](stale),
@@ -117,18 +127,28 @@ func New(o Options) (*Registries, error) {
 		content: cache.New[content](cache.Options{ErrorTTL: cache.DefaultErrorTTL, MaxItems: maxContent, Now: o.Now}),
 		seen:    newSightings(),
 		logins:  newLoginCache(o.Now),
+		asked:   newAsked(),
 		hosts:   map[string]*host{},
-	}, nil
+		quotas:  map[string]*quota{},
+	}
+	r.acr, err = newACR(o, stale, r.count)
+	return r, err
 }
 
 // Repository finds the registry of an image and the credential that applies: the entry's pull-secret where the operator
-// bound it for this application, else the one of registries.conf, else none. It asks nothing yet. Use a new one for each
-// resolution: it follows changes of registries.conf and of Secrets, and Staleness tells of this one's answers.
+// bound it for this application, else the one of registries.conf, else what docs/acr.md says for ACR, else none. It asks
+// nothing of the registry yet, but it may get a temporary login. Use a new one for each resolution: it follows changes of registries.conf and of Secrets, and Staleness tells of this one's answers.
 func (r *Registries) Repository(ctx context.Context, app image.Application, e image.Entry) (*Repository, error) {
 	c := r.conf.current()
 	ep, path := c.find(e.Image)
-	repo := &Repository{r: r, ep: ep, app: app, entry: e, host: registryName(e.Image), path: path}
+	repo := &Repository{
+		r: r, ep: ep, app: app, entry: e, host: registryName(e.Image), path: path,
+		origin: r.origin(ep), identity: r.Identity(e.Image), instance: r.acr.find(ep),
+	}
 	l, err := repo.resolveLogin(ctx)
+	if api := repo.explainAPI(err); api != nil {
+		return nil, api
+	}
 	if err != nil {
 		return nil, repo.problem(err)
 	}
@@ -159,22 +179,51 @@ func (r *Registries) hostOf(c *conf, e *Endpoint) (*host, error) {
 	if r.of != c || len(r.hosts) >= maxHosts {
 		r.of = c
 		clear(r.hosts)
+		clear(r.quotas)
 	}
 	id := e.identity()
 	if h := r.hosts[id]; h != nil {
 		return h, nil
 	}
-	g := guard{named: r.named, acr: isACR(e.API.Hostname())}
+	g := guard{named: r.named, acr: e.ACR != nil || isACR(e.API.Hostname())}
 	if e.Named {
 		g.own = e.API.Hostname()
 	}
-	rt, err := newTransport(*e, g, r.count)
+	rt, err := newTransport(*e, g, r.quota(e), r.trusted(e))
 	if err != nil {
 		return nil, err
 	}
 	h := &host{rt: rt, clients: map[string]*client{}}
 	r.hosts[id] = h
 	return h, nil
+}
+
+// quota is that of all host names of a registry together. Where entries differ, the lower limit holds.
+func (r *Registries) quota(e *Endpoint) *quota {
+	name, limit := r.origin(e), e.perSecond()
+	q := r.quotas[name]
+	if q == nil {
+		q = newQuota(limit)
+		r.quotas[name] = q
+	}
+	if rate.Limit(limit) < q.rate.Limit() {
+		q.rate.SetLimit(rate.Limit(limit))
+	}
+	return q
+}
+
+// trusted is count and, for ACR, the check of where credentials go.
+func (r *Registries) trusted(e *Endpoint) func(http.RoundTripper) http.RoundTripper {
+	if e.ACR == nil && !isACR(e.API.Hostname()) {
+		return r.count
+	}
+	region, instance := r.claims(e)
+	return func(next http.RoundTripper) http.RoundTripper {
+		return &acrTrust{
+			next: r.count(next), host: e.API.Host, region: region, instance: instance, log: r.opts.Log,
+			named: func(host string) bool { return r.opts.Settings.MayDial(host, netip.Addr{}) },
+		}
+	}
 }
 
 // count is the wrap that every transport gets.

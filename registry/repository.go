@@ -26,6 +26,10 @@ type Repository struct {
 	host  string // as the user knows it
 	path  string // below the registry
 
+	origin   string         // see Registries.origin
+	identity string         // see Registries.Identity
+	instance *instancePlace // the listed ACR instance that it is on; nil: none
+
 	cred  atomic.Pointer[login]
 	stale atomic.Int64 // nanoseconds
 }
@@ -33,7 +37,9 @@ type Repository struct {
 // Tags lists all tags, sorted, without repeats. It is never a partial list. After an outage (but not after a refusal) it may
 // be the last known one: see Staleness.
 func (r *Repository) Tags(ctx context.Context) ([]string, error) {
-	tags, info, err := r.r.tags.GetOrLoad(ctx, r.key(), r.loadTags)
+	key := r.key()
+	r.r.asked.note(r.identity, answerKey{r.r.tags, key})
+	tags, info, err := r.r.tags.GetOrLoad(ctx, key, r.loadTags)
 	if err != nil {
 		return nil, r.explain(err, "")
 	}
@@ -55,7 +61,9 @@ func (r *Repository) Digest(ctx context.Context, tag string) (string, error) {
 	if !tagRE.MatchString(tag) {
 		return "", r.badTag(tag)
 	}
-	digest, info, err := r.r.digests.GetOrLoad(ctx, r.key(tag), func(ctx context.Context) (string, error) {
+	key := r.key(tag)
+	r.r.asked.note(r.identity, answerKey{r.r.digests, key})
+	digest, info, err := r.r.digests.GetOrLoad(ctx, key, func(ctx context.Context) (string, error) {
 		d, err := ask(ctx, r, tag, func(ctx context.Context, c *client) (string, error) { return c.digest(ctx, tag) })
 		return d, r.orGone(ctx, tag, err)
 	})
@@ -111,17 +119,17 @@ func (r *Repository) problem(err error) error {
 }
 
 // place names the repository, whoever asks.
-func (r *Repository) place() string { return cache.Key(r.ep.API.String(), r.path) }
+func (r *Repository) place() string { return cache.Key(r.origin, r.path) }
 
 // key names an answer: what a credential may see, no other one is shown.
 func (r *Repository) key(parts ...string) string {
-	return cache.Key(append([]string{r.ep.API.String(), r.path, r.cred.Load().fingerprint()}, parts...)...)
+	return cache.Key(append([]string{r.origin, r.path, r.cred.Load().fingerprint()}, parts...)...)
 }
 
 // client is the one for this repository and credential.
 func (r *Repository) client() (*client, error) {
 	l := r.cred.Load()
-	key := cache.Key(r.path, l.fingerprint())
+	key := cache.Key(r.path, l.secret())
 	r.via.mu.Lock()
 	defer r.via.mu.Unlock()
 	if c := r.via.clients[key]; c != nil {
@@ -158,9 +166,12 @@ func ask[T any](ctx context.Context, r *Repository, tag string, question func(co
 // relogin reads the credential again and says whether it is another one.
 func (r *Repository) relogin(ctx context.Context) bool {
 	old := r.cred.Load()
+	if r.instance != nil && !old.anonymous() && old.who != "" {
+		r.r.acr.forget(r.instance, old)
+	}
 	r.r.logins.forget(old)
 	l, err := r.resolveLogin(ctx)
-	if err != nil || l.fingerprint() == old.fingerprint() {
+	if err != nil || l.secret() == old.secret() {
 		return false
 	}
 	r.cred.Store(l)

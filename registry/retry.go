@@ -48,11 +48,13 @@ func passing(req *http.Request, resp *http.Response, err error) bool {
 		scheme  *schemeError
 		cert    *tls.CertificateVerificationError
 		record  tls.RecordHeaderError
+		realm   *realmError
+		other   *instanceError
 	)
 	switch {
 	case errors.As(err, &dns):
 		return dns.IsTemporary || dns.IsTimeout
-	case errors.As(err, &blocked), errors.As(err, &scheme), errors.As(err, &cert), errors.As(err, &record),
+	case errors.As(err, &blocked), errors.As(err, &scheme), errors.As(err, &cert), errors.As(err, &record), errors.As(err, &realm), errors.As(err, &other),
 		errors.Is(err, errBusy), errors.Is(err, errTooLarge), errors.Is(err, context.Canceled):
 		return false
 	}

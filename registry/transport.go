@@ -36,7 +36,7 @@ const (
 
 // newTransport builds the way to one registry, from the outside: retries, limits and bounds, schemes, the caller's own
 // wrap, connections.
-func newTransport(e Endpoint, g guard, wrap func(http.RoundTripper) http.RoundTripper) (http.RoundTripper, error) {
+func newTransport(e Endpoint, g guard, q *quota, wrap func(http.RoundTripper) http.RoundTripper) (http.RoundTripper, error) {
 	strict, err := connections(e, g, false)
 	if err != nil {
 		return nil, err
@@ -51,12 +51,17 @@ func newTransport(e Endpoint, g guard, wrap func(http.RoundTripper) http.RoundTr
 	if wrap != nil {
 		rt = wrap(rt)
 	}
-	limit := e.perSecond()
-	rt = &bounded{
-		next: rt, host: e.API.Host, slots: make(chan struct{}, maxInFlight),
-		rate: rate.NewLimiter(rate.Limit(limit), max(limit, maxInFlight)),
-	}
-	return &retrier{next: rt}, nil
+	return &retrier{next: &bounded{next: rt, host: e.API.Host, slots: q.slots, rate: q.rate}}, nil
+}
+
+// A quota is what may be asked of a registry, under whichever of its host names.
+type quota struct {
+	slots chan struct{}
+	rate  *rate.Limiter
+}
+
+func newQuota(limit int) *quota {
+	return &quota{make(chan struct{}, maxInFlight), rate.NewLimiter(rate.Limit(limit), max(limit, maxInFlight))}
 }
 
 func connections(e Endpoint, g guard, unverified bool) (*http.Transport, error) {
@@ -161,7 +166,7 @@ type bounded struct {
 	next  http.RoundTripper
 	host  string
 	slots chan struct{}
-	rate  *rate.Limiter
+	rate  *rate.Limiter // of the host; nil where there is none
 }
 
 func (b *bounded) RoundTrip(req *http.Request) (*http.Response, error) {

@@ -73,9 +73,13 @@ func (r *resolution) walk(ctx context.Context, ranked []*candidate) ([]*candidat
 // ask asks the registry what the policy needs to know of a candidate, and no more.
 func (r *resolution) ask(ctx context.Context, c *candidate) (err error) {
 	p := r.policy
-	if p.Strategy == image.NewestBuild || len(p.Platforms) > 0 || p.MinAge > 0 {
+	pushed := c.tag.Pushed
+	if p.Strategy == image.NewestBuild || len(p.Platforms) > 0 || p.MinAge > 0 && pushed.IsZero() {
 		if c.tag, err = r.repo.Describe(ctx, c.name, p.Platforms); err != nil {
 			return err
+		}
+		if !pushed.IsZero() {
+			c.tag.Pushed = pushed
 		}
 	}
 	if (p.PinDigest || p.Strategy == image.Digest) && c.tag.Digest == "" {

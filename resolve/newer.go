@@ -31,6 +31,8 @@ func Newer(ctx context.Context, repo Repository, e image.Entry, tag, than string
 		return later(r, tag, than, func(key string) (string, error) { return key, nil }, strings.Compare)
 	case image.NewestBuild:
 		return r.builtLater(ctx, tag, than)
+	case image.NewestPush:
+		return r.comparePushes(ctx, tag, than)
 	case image.Digest:
 		return true, nil // another tag is tracked now: its constraint was changed by a person
 	}

@@ -8,7 +8,6 @@ package resolve
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/tagpin/tagpin/image"
@@ -59,6 +58,7 @@ type resolution struct {
 	policy   image.Policy
 	now      time.Time
 	rejected rejections
+	pushed   map[string]image.Tag // by name, where the registry tells and it matters
 }
 
 // run gives the candidates that are left, the best first.
@@ -67,9 +67,9 @@ func (r *resolution) run(ctx context.Context) ([]*candidate, error) {
 	if err != nil {
 		return nil, err
 	}
-	tags, err := r.repo.Tags(ctx)
+	tags, err := r.tags(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("listing tags: %w", err)
+		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -77,6 +77,9 @@ func (r *resolution) run(ctx context.Context) ([]*candidate, error) {
 	candidates, err := r.filter(tags)
 	if err != nil {
 		return nil, err
+	}
+	for _, c := range candidates {
+		c.tag = r.pushed[c.name]
 	}
 	if r.policy.Strategy == image.NewestBuild {
 		// The order is in what the registry says of the tags, so all are asked about before they are ranked.
@@ -88,6 +91,9 @@ func (r *resolution) run(ctx context.Context) ([]*candidate, error) {
 	ranked, err := r.rank(s, candidates)
 	if err != nil {
 		return nil, err
+	}
+	for _, c := range ranked {
+		c.tag.Digest = "" // that of a list of pushes need not be what a manifest can name
 	}
 	return r.walk(ctx, ranked)
 }

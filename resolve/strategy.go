@@ -1,7 +1,6 @@
 package resolve
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/tagpin/tagpin/image"
@@ -26,10 +25,9 @@ func newStrategy(p image.Policy) (strategy, error) {
 	case image.Digest:
 		return newTracked(p.Constraint)
 	case image.NewestPush:
-		return nil, errors.New("update-strategy newest-push needs a registry that tells when a tag was pushed (ACR Enterprise " +
-			"Edition), and this one does not tell: use newest-build, semver or numerical")
+		return newestPush{}, nil
 	}
-	return nil, fmt.Errorf("unknown update-strategy %q: use semver, newest-build, alphabetical, digest or numerical", p.Strategy)
+	return nil, fmt.Errorf("unknown update-strategy %q: use semver, newest-build, alphabetical, digest, numerical or newest-push", p.Strategy)
 }
 
 // A keyed candidate has its key parsed.
