@@ -9,9 +9,23 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/tagpin/tagpin/image"
 )
+
+// applyAll goes through all places, some at a time.
+func (l *Loop) applyAll(ctx context.Context, places map[image.Place][]*check) {
+	var all errgroup.Group
+	all.SetLimit(parallelPlaces)
+	for place, group := range places {
+		all.Go(func() error {
+			l.apply(ctx, place, group)
+			return nil
+		})
+	}
+	_ = all.Wait()
+}
 
 // apply compares with the branch and writes what is newer. When somebody else pushes first, it begins again at the new tip.
 func (l *Loop) apply(ctx context.Context, p image.Place, group []*check) {
@@ -68,10 +82,7 @@ func (l *Loop) attempt(ctx context.Context, p image.Place, group []*check, fresh
 		updates[i] = c.update
 		c.state, c.err, c.waiting = "", nil, false // what an attempt before found is void
 	}
-	branch, err := l.o.Writer.Read(ctx, p, updates, fresh)
-	if err == nil {
-		err = followed(p, branch)
-	}
+	branch, err := l.read(ctx, p, updates, fresh)
 	if err != nil {
 		for _, c := range group {
 			c.stop(stateOf(err, image.Blocked), err)
@@ -79,27 +90,42 @@ func (l *Loop) attempt(ctx context.Context, p image.Place, group []*check, fresh
 		return false
 	}
 	commits, writing := l.judgeAll(ctx, p, branch, group)
-	if len(commits) == 0 {
-		return branch.Remembered // "nothing to write" needs the branch as it is now
+	// "Nothing to write" needs the branch as it is now. Whoever renders its tip has just seen that.
+	again = branch.Remembered && slices.ContainsFunc(group, func(c *check) bool { return c.hint.App.Revision != branch.Tip })
+	if len(commits) == 0 || !p.Proposes() && l.rests(p, writing) {
+		return again
 	}
-	if !p.Proposes() && l.rests(p, writing) {
-		return branch.Remembered // the others need it, too
-	}
-	written, err := l.o.Writer.Write(ctx, p, branch, commits)
-	if err == nil && written.Moved {
-		return true
-	}
-	if err == nil && written.Refused != "" {
-		err = errors.New(written.Refused)
-	}
-	if err != nil {
+	written, err := l.write(ctx, p, branch, commits)
+	switch {
+	case err != nil:
+		for _, c := range group {
+			c.unverified = again
+		}
 		for _, c := range writing {
 			c.stop(image.Blocked, err)
 		}
-		return false
+	case !written.Moved:
+		l.done(p, writing, written)
 	}
-	l.done(p, writing, written)
-	return false
+	return written.Moved
+}
+
+// read applies the branch rule.
+func (l *Loop) read(ctx context.Context, p image.Place, updates []image.Update, fresh bool) (image.Branch, error) {
+	branch, err := l.o.Writer.Read(ctx, p, updates, fresh)
+	if err != nil {
+		return branch, err
+	}
+	return branch, followed(p, branch)
+}
+
+// write makes an error of a push that the remote refuses.
+func (l *Loop) write(ctx context.Context, p image.Place, b image.Branch, commits []image.Commit) (image.Written, error) {
+	written, err := l.o.Writer.Write(ctx, p, b, commits)
+	if err == nil && written.Refused != "" {
+		err = errors.New(written.Refused)
+	}
+	return written, err
 }
 
 // judgeAll gives the commits that are due and the checks they belong to.

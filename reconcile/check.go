@@ -129,7 +129,7 @@ func (l *Loop) choose(ctx context.Context, c *check) {
 	b, known := l.settled[identify(c.update.App)]
 	revision := c.hint.App.Revision
 	c.unchanged = known && b.choices == said(c.update) && b.settings == settings(c.hint) && (b.revision == revision || b.commit == revision)
-	if revision == "" && l.o.Now().Sub(b.at) >= recheckAfter {
+	if b.recheck && l.o.Now().Sub(b.at) >= recheckAfter {
 		c.unchanged = false
 	}
 }
@@ -146,7 +146,7 @@ func choices(ctx context.Context, r Resolver, u image.Update) ([]image.Choice, e
 			err = fmt.Errorf("the registry can't be asked, and its last answer is %s old", choice.Stale.Round(time.Second))
 		}
 		if err != nil {
-			return chosen, fmt.Errorf("image %s: %w", e.Image.Name(), err)
+			return chosen, fmt.Errorf("image %s: %w", cmp.Or(e.Alias, e.Image.Name()), err)
 		}
 		chosen = append(chosen, choice)
 	}

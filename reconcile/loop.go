@@ -29,6 +29,8 @@ const (
 	retryPause = 200 * time.Millisecond
 	// gather lets the renders that follow one push come together, before a check that one of them asked for.
 	gather = 500 * time.Millisecond
+	// parallelPlaces is how many branches are read and pushed to at a time: a slow Git server delays no other.
+	parallelPlaces = 8
 	// observations wait here while a check runs. More than that are dropped: the next render tells again.
 	observationQueue = 1024
 )
@@ -57,7 +59,7 @@ type Loop struct {
 	// settled is what the last complete check of an application rested on: with the same again, Git needn't be asked.
 	settled map[identity]basis
 	pushed  map[branchKey]time.Time
-	claims  claims
+	claims  *claims
 	// orders are used by Check alone.
 	orders map[identity]order
 }
@@ -81,7 +83,7 @@ func New(o Options) *Loop {
 	}
 	return &Loop{
 		o: o, hints: make(chan Hint, observationQueue), wake: make(chan struct{}, 1),
-		status: map[identity]Status{}, settled: map[identity]basis{}, pushed: map[branchKey]time.Time{}, claims: claims{}, orders: map[identity]order{},
+		status: map[identity]Status{}, settled: map[identity]basis{}, pushed: map[branchKey]time.Time{}, claims: newClaims(), orders: map[identity]order{},
 	}
 }
 
@@ -181,9 +183,7 @@ func (l *Loop) Check(ctx context.Context) Summary {
 	}
 	checks := l.collect(ctx, hints)
 	l.resolve(ctx, checks)
-	for place, group := range groupByPlace(checks) {
-		l.apply(ctx, place, group)
-	}
+	l.applyAll(ctx, groupByPlace(checks))
 	if ctx.Err() != nil {
 		return sum // what was broken off is nobody's state
 	}
@@ -230,6 +230,8 @@ type check struct {
 	unchanged bool
 	// waiting means that nothing is wrong: the push comes later.
 	waiting bool
+	// unverified means that the check rests on a branch as it was remembered: the next one must look again.
+	unverified bool
 }
 
 // stop ends the way of an application.
@@ -242,4 +244,6 @@ type basis struct {
 	commit   string // that the check made, or found at the tip
 	choices  string
 	at       time.Time
+	// recheck asks for another look after recheckAfter, since no render tells when the branch changes.
+	recheck bool
 }

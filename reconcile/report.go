@@ -21,15 +21,7 @@ func (l *Loop) report(c *check) {
 	}
 	now.Checked = l.o.Now()
 	l.status[id] = now
-	if c.err == nil && !c.unchanged {
-		b := basis{settings: settings(c.hint), revision: c.hint.App.Revision, commit: c.commit, choices: said(c.update), at: l.o.Now()}
-		if c.place.Proposes() {
-			b.commit = "" // once it is merged, the branch has another pin than this check saw
-		}
-		l.settled[id] = b
-	} else if c.err != nil {
-		delete(l.settled, id)
-	}
+	l.settle(id, c)
 	l.mu.Unlock()
 	if now.State == before.State && now.Reason == before.Reason {
 		return
@@ -42,6 +34,22 @@ func (l *Loop) report(c *check) {
 		log.Info(now.Reason)
 	default:
 		log.Warn(now.Reason)
+	}
+}
+
+// settle keeps what a complete check rests on, so that with the same again Git needn't be asked.
+func (l *Loop) settle(id identity, c *check) {
+	switch {
+	case c.unchanged:
+	case c.err == nil && !c.unverified, c.state == image.NotFollowed:
+		b := basis{settings: settings(c.hint), revision: c.hint.App.Revision, commit: c.commit, choices: said(c.update),
+			at: l.o.Now(), recheck: c.state == image.NotFollowed || c.hint.App.Revision == ""}
+		if c.place.Proposes() {
+			b.commit = "" // once it is merged, the branch has another pin than this check saw
+		}
+		l.settled[id] = b
+	default:
+		delete(l.settled, id)
 	}
 }
 
