@@ -34,6 +34,8 @@ type Settings struct {
 	ACR ACR `yaml:"acr"`
 	// Applications are settings that an application can't make for itself.
 	Applications Applications `yaml:"applications"`
+	// Webhooks say who may tell that something was pushed.
+	Webhooks []Webhook `yaml:"webhooks"`
 }
 
 // Defaults stand in for what an Application doesn't set.
