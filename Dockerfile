@@ -24,7 +24,9 @@ LABEL org.opencontainers.image.title="tagpin" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"
 RUN apt-get update && apt-get install -y --no-install-recommends git openssh-client ca-certificates \
-    && rm -rf /var/lib/apt/lists/* /var/log/* /var/cache/*
+    && rm -rf /var/lib/apt/lists/* /var/log/* /var/cache/* \
+    # ssh wants to know who it is
+    && groupadd --gid 999 argocd && useradd --uid 999 --gid 999 --home-dir /home/argocd --no-create-home --shell /usr/sbin/nologin argocd
 COPY --from=build /out/tagpin /usr/local/bin/tagpin
 COPY plugin.yaml /home/argocd/cmp-server/config/plugin.yaml
 USER 999

@@ -4,7 +4,7 @@ BIN       := .bin
 LINT      := $(BIN)/golangci-lint
 LINT_VERSION := v2.15.0
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS   := -s -w -X main.version=$(VERSION)
+LDFLAGS   := -s -w -buildid= -X main.version=$(VERSION)
 # Packages that don't import argo-cd: they are tested with the race detector as well.
 LIGHT     := ./image ./resolve ./cache ./config ./registry ./reconcile ./writeback/... ./migrate ./test/update
 
