@@ -40,6 +40,11 @@ type Options struct {
 	RedirectBlobs bool
 	// TLS serves https with a certificate for 127.0.0.1 that CA returns.
 	TLS bool
+	// Service is what challenges say of the registry; empty: the personal edition's in cn-hangzhou.
+	Service string
+	// Realm is the host of the token server on a Network ("dockerauth.cn-hangzhou.aliyuncs.com"), Bucket that of the blobs.
+	// Without them both are addresses on loopback.
+	Realm, Bucket string
 }
 
 // A Server is running until Close.
@@ -59,6 +64,13 @@ type Server struct {
 	faults map[Kind]*Fault
 	blobs  map[string][]byte
 	leaked bool
+	temp   []tempLogin
+}
+
+// A tempLogin is one that the API gave out.
+type tempLogin struct {
+	user, password string
+	until          time.Time
 }
 
 // Start runs a server until the test ends. It fails the test when docker-registry is not installed.
@@ -81,6 +93,9 @@ func New(dir string, o Options) (*Server, error) {
 	}
 	if o.Users == nil {
 		o.Users = map[string]string{User: Password}
+	}
+	if o.Service == "" {
+		o.Service = service
 	}
 	s := &Server{opts: o, dir: dir, faults: map[Kind]*Fault{}, blobs: map[string][]byte{}}
 	if s.signer, err = newSigner(filepath.Join(dir, "token.pem")); err != nil {
@@ -165,6 +180,9 @@ func (s *Server) SetPassword(user, password string) {
 
 // realm is where challenges send clients: a host of its own, as with ACR, or, with TLS, the one that the certificate is for.
 func (s *Server) realm() string {
+	if s.opts.Realm != "" {
+		return "https://" + s.opts.Realm + "/auth"
+	}
 	if s.opts.TLS {
 		return s.URL() + "/auth"
 	}
@@ -211,7 +229,7 @@ storage:
 http: {addr: %s}
 auth:
   token: {realm: "%s", service: "%s", issuer: "%s", rootcertbundle: %s}
-`, filepath.Join(s.dir, "data"), s.backend, s.realm(), service, issuer, filepath.Join(s.dir, "token.pem"))
+`, filepath.Join(s.dir, "data"), s.backend, s.realm(), s.opts.Service, issuer, filepath.Join(s.dir, "token.pem"))
 }
 
 // await returns when docker-registry asks for a login.

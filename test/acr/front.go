@@ -137,7 +137,7 @@ func (s *Server) intercept(k Kind, w http.ResponseWriter, path string) bool {
 		w.Header().Set("Retry-After", f.RetryAfter)
 	}
 	if f.Status == http.StatusUnauthorized && k != Token {
-		w.Header().Set("Www-Authenticate", fmt.Sprintf(`Bearer realm=%q,service=%q`, s.realm(), service))
+		w.Header().Set("Www-Authenticate", fmt.Sprintf(`Bearer realm=%q,service=%q`, s.realm(), s.opts.Service))
 	}
 	refuse(w, f.Status, f.Code)
 	return true
@@ -238,7 +238,11 @@ func (s *Server) redirect(resp *http.Response) error {
 	s.mu.Unlock()
 	replace(resp, nil)
 	resp.StatusCode = http.StatusTemporaryRedirect
-	resp.Header.Set("Location", "http://"+local(strings.TrimPrefix(s.bucket.URL, "http://"))+"/"+digest)
+	location := "http://" + local(strings.TrimPrefix(s.bucket.URL, "http://"))
+	if s.opts.Bucket != "" {
+		location = "https://" + s.opts.Bucket
+	}
+	resp.Header.Set("Location", location+"/"+digest)
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -85,14 +86,11 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	user, password, login := r.BasicAuth()
-	s.mu.Lock()
-	known, exists := s.opts.Users[user]
-	s.mu.Unlock()
 	switch {
 	case r.URL.Query().Get("scope") == "":
 		http.Error(w, `{"error":"bad request"}`, http.StatusBadRequest)
 		return
-	case !login && s.opts.Public, login && exists && password == known:
+	case !login && s.opts.Public, login && s.knows(user, password):
 	default:
 		refuse(w, http.StatusUnauthorized, "UNAUTHORIZED")
 		return
@@ -108,10 +106,35 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+// knows checks a lasting login, or a temporary one of this instance.
+func (s *Server) knows(user, password string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known, exists := s.opts.Users[user]; exists && password == known {
+		return true
+	}
+	return slices.ContainsFunc(s.temp, func(t tempLogin) bool {
+		return t.user == user && t.password == password && time.Now().Before(t.until)
+	})
+}
+
+// Revoke ends all temporary logins.
+func (s *Server) Revoke() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.temp = nil
+}
+
+func (s *Server) admit(t tempLogin) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.temp = append(s.temp, t)
+}
+
 func (s *Server) token(user string, rights []access) (string, error) {
 	now := time.Now()
 	return s.signer.sign(map[string]any{
-		"iss": issuer, "aud": service, "sub": user, "jti": rand.Text(), "access": rights,
+		"iss": issuer, "aud": s.opts.Service, "sub": user, "jti": rand.Text(), "access": rights,
 		"iat": now.Unix(), "nbf": now.Add(-5 * time.Minute).Unix(), "exp": now.Add(tokenLife).Unix(),
 	})
 }
