@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -43,6 +44,9 @@ func (f *serveFlags) run(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	if !f.loop {
+		if f.update.webhook != (webhookFlags{}) {
+			return errors.New("--webhook-addr: without --update-loop there is nobody to tell: give it to tagpin update")
+		}
 		return f.serve(cmd, engine, nil)
 	}
 	updater, err := f.update.open(cmd.Context(), cmd.Flags(), engine, reconcile.NewMemory())
@@ -70,7 +74,12 @@ func (f *serveFlags) serve(cmd *cobra.Command, e *engine, updater *updater) erro
 		}
 		e.log.Infof("every %s newer tags are pinned; which applications there are is kept in memory, so after a restart each is "+
 			"updated again when Argo CD next renders it: at a commit, a hard refresh, or after 24 h", f.update.interval)
+		hooks, err := f.update.webhook.open(cmd.Context(), e, updater)
+		if err != nil {
+			return err
+		}
 		defer updater.start(cmd.Context(), e, f.update.socket)()
+		defer hooks.start(cmd.Context())()
 	}
 	return server.Serve(cmd.Context())
 }

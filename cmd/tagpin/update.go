@@ -59,8 +59,12 @@ func (f *updateCommand) run(cmd *cobra.Command, _ []string) error {
 	if f.once {
 		return checkOnce(cmd, updater)
 	}
-	stop := updater.start(cmd.Context(), engine, f.update.socket)
-	defer stop()
+	hooks, err := f.update.webhook.open(cmd.Context(), engine, updater)
+	if err != nil {
+		return err
+	}
+	defer updater.start(cmd.Context(), engine, f.update.socket)()
+	defer hooks.start(cmd.Context())()
 	engine.log.Infof("tagpin %s checks %d applications every %s", version, len(hints), f.update.interval)
 	<-cmd.Context().Done()
 	return nil

@@ -32,6 +32,7 @@ type updateFlags struct {
 	knownHosts, tlsCerts, cacheDir string
 	socket                         string
 	commit                         commitFlags
+	webhook                        webhookFlags
 }
 
 type commitFlags struct {
@@ -47,6 +48,7 @@ func (f *updateFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.cacheDir, "git-cache-dir", "", "what was fetched from Git; may be deleted (default: _tagpin-git in the temporary directory)")
 	flags.StringVar(&f.socket, "status-socket", defaultStatusSocket(), "the Unix socket that tagpin status asks; empty: none")
 	f.commit.register(flags)
+	f.webhook.register(flags)
 }
 
 func (f *commitFlags) register(flags *pflag.FlagSet) {
