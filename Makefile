@@ -37,7 +37,7 @@ $(LINT): Makefile
 	@touch $@
 
 bench: deps ## speed, as ratios and counts
-	$(GO) test -run '^$$' -bench . -benchmem ./image ./resolve ./cache ./registry ./render ./plugin ./writeback/...
+	$(GO) test -run '^$$' -bench . -benchmem ./image ./resolve ./cache ./registry ./render ./plugin ./writeback/... ./test/update
 	$(GO) run ./test/bench
 
 demo: build ## the main job, with nothing to configure

@@ -37,7 +37,7 @@ const (
 
 // A world is a registry, a Git server and what an operator sets up.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	reg     *acr.Server
 	git     *gitserver.Server
 	secrets string
@@ -45,7 +45,7 @@ type world struct {
 	log     *lockedBuffer
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, reg: acr.Start(t, acr.Options{}), git: gitserver.Start(t, gitserver.Options{Username: gitUser, Password: gitPassword}), log: &lockedBuffer{}}
 	w.secrets = t.TempDir()
