@@ -36,13 +36,17 @@ type ACRAuth struct {
 	Secret Credential
 }
 
-// ACRInstanceID, ACRInstanceName, ACRRegion and ACREndpoint are checked words.
-type (
-	ACRInstanceID   string
-	ACRInstanceName string
-	ACRRegion       string
-	ACREndpoint     string
-)
+// An ACRInstanceID is cri-….
+type ACRInstanceID string
+
+// An ACRInstanceName begins host names, before -registry.
+type ACRInstanceName string
+
+// An ACRRegion looks like cn-hangzhou.
+type ACRRegion string
+
+// An ACREndpoint is a host name without a port.
+type ACREndpoint string
 
 var (
 	acrID     = regexp.MustCompile(`^cri-[a-z0-9]{1,40}$`)

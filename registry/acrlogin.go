@@ -173,7 +173,7 @@ func (i *instances) identity(p *instancePlace) (string, error) {
 const (
 	envRole     = "ALIBABA_CLOUD_ROLE_ARN"
 	envProvider = "ALIBABA_CLOUD_OIDC_PROVIDER_ARN"
-	envToken    = "ALIBABA_CLOUD_OIDC_TOKEN_FILE" //nolint:gosec // a name
+	envToken    = "ALIBABA_CLOUD_OIDC_TOKEN_FILE"
 )
 
 func (i *instances) keysOf(ctx context.Context, p *instancePlace) (aliyun.Keys, error) {

@@ -18,20 +18,11 @@ func (r *Repository) acrHint(e *Error) string {
 	if !known && r.ep.ACR == nil {
 		return ""
 	}
-	login := r.cred.Load()
 	switch {
 	case e.Code == string(userNotExist):
 		return "; ACR does not know this RAM user yet: sign in to its console once as that user and set a registry password"
-	case e.Status == http.StatusUnauthorized && login.anonymous() && h.edition == personalInstance:
-		return "; a personal instance (crpi-) gives nothing without a login"
-	case e.Status == http.StatusUnauthorized && login.anonymous():
-		return "; without one ACR answers the same for a private repository and for one that does not exist. " +
-			"For a host without an entry the Secret argocd/acr serves, with user:password in its field acr"
-	case e.Status == http.StatusUnauthorized && login.who != "":
-		return "; on ACR: a temporary login is good for its own instance alone, and its identity needs cr:PullRepository on this repository"
 	case e.Status == http.StatusUnauthorized:
-		return "; on ACR: it wants the registry password, not the console's (a RAM user sets one of its own in ACR's console, and " +
-			"logs in as user@account), each region and instance has its own, and a repository that the account may not see is answered like this"
+		return refusedHint(r.cred.Load(), h.edition)
 	case e.Status == http.StatusForbidden && e.Tag != "":
 		return "; ACR also denies what it takes for no image (attestations, build caches): if the push said \"unknown manifest class\", " +
 			"build with provenance: false"
@@ -41,4 +32,18 @@ func (r *Repository) acrHint(e *Error) string {
 		return "; ACR publishes no limit and says no time to wait"
 	}
 	return ""
+}
+
+func refusedHint(l *login, of edition) string {
+	switch {
+	case l.anonymous() && of == personalInstance:
+		return "; a personal instance (crpi-) gives nothing without a login"
+	case l.anonymous():
+		return "; without one ACR answers the same for a private repository and for one that does not exist. " +
+			"For a host without an entry the Secret argocd/acr serves, with user:password in its field acr"
+	case l.who != "":
+		return "; on ACR: a temporary login is good for its own instance alone, and its identity needs cr:PullRepository on this repository"
+	}
+	return "; on ACR: it wants the registry password, not the console's (a RAM user sets one of its own in ACR's console, and " +
+		"logs in as user@account), each region and instance has its own, and a repository that the account may not see is answered like this"
 }
