@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tagpin/tagpin/image"
 	"github.com/tagpin/tagpin/plugin"
 )
 
@@ -50,12 +51,29 @@ func (f *generateFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if f.app == "" {
+		if err := refuseWriteBack(request, engine.defaults()); err != nil {
+			return err
+		}
+	}
 	result, err := engine.generator(nil).Generate(cmd.Context(), dir, request)
 	if err != nil {
 		return err
 	}
 	_, err = cmd.OutOrStdout().Write(result.Stream)
 	return err
+}
+
+// refuseWriteBack tells that nobody would pin: a stock argocd-cmp-server starts a process for each render, which ends with it,
+// so no update loop learns of the application. Options that can't be parsed are Generate's to tell.
+func refuseWriteBack(r plugin.Request, defaults image.Defaults) error {
+	o, err := image.ParseOptions(image.Input{Parameters: r.Parameters, Env: r.Env, Defaults: defaults})
+	if err != nil || o.WriteBack.Method == "none" {
+		return nil //nolint:nilerr // Generate parses them again
+	}
+	return fmt.Errorf("application %s: write-back-method %s has no effect behind argocd-cmp-server, where no update loop learns of the "+
+		"application: run `tagpin serve` as the sidecar, or set write-back-method: none; `tagpin update --app` pins from manifests for CI",
+		r.App.Name, o.WriteBack.Method)
 }
 
 // request says what to render: an Application below DIR, or what Argo CD's environment names at DIR.
