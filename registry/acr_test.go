@@ -102,6 +102,7 @@ func (c *cloud) refused(host, says string) {
 		return
 	}
 	noSecrets(c.t, err)
+	c.now.advance(6 * time.Second) // failures are remembered that long
 }
 
 // shown lists who was shown a password of a user, by host and service.
@@ -288,10 +289,27 @@ func TestOneRepositoryUnderTwoNames(t *testing.T) {
 			t.Errorf("the VPC name was asked for at %s", seen.Host)
 		}
 	}
+	// What a tag points to is asked again, too.
+	for _, host := range []string{acrHost, vpcHost} {
+		r, err := c.on(host, "team/app")
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, _ := r.Digest(t.Context(), "moving")
+		now := s.Push("team/app", "moving", acr.Image{Seed: host})
+		c.regs.MarkStale(image.Image{Registry: vpcHost, Repository: "team/app"})
+		if after, err := r.Digest(t.Context(), "moving"); err != nil || after != now || after == before {
+			t.Errorf("%s: %s, %v; want %s", host, after, err, now)
+		}
+	}
+	s.Delete("team/app", "moving")
+	c.regs.MarkStale(image.Image{Registry: vpcHost, Repository: "team/app"})
+	lists := s.Counts().List
+	c.want(acrHost, "v1", "v2")
 	// Another login sees nothing of it.
 	c.dockerConfig("config.json", auths(vpcHost, "other", "Canary-3"))
 	c.want(vpcHost, "v1", "v2")
-	if n := s.Counts().List; n != 3 {
-		t.Errorf("%d lists for two logins", n)
+	if n := s.Counts().List; n != lists+2 {
+		t.Errorf("%d lists for two logins", n-lists)
 	}
 }

@@ -31,6 +31,8 @@ const (
 	apiSlots = 8
 	maxToken = 64 << 10
 	maxKept  = 1024
+	// longest is how long one is kept, whatever it says of itself.
+	longest = 12 * time.Hour
 )
 
 // instances get temporary logins of the Enterprise instances that the operator listed. They use the identity that is listed
@@ -75,7 +77,7 @@ type instancePlace struct {
 // find returns the listed instance of an endpoint: by registries.conf, or by the API host's own name. It must be the host
 // that requests go to, since that host gets the login.
 func (i *instances) find(e *Endpoint) *instancePlace {
-	h, known := parseACR(e.API.Hostname())
+	h, known := e.acrHost()
 	if e.ACR != nil {
 		if listed, ok := i.settings.Instance(e.ACR.ID); ok {
 			return &instancePlace{listed, known && h.vpc}
@@ -244,6 +246,8 @@ type renewed[T any] struct {
 	have        bool
 	value       T
 	from, until time.Time
+	failed      error // the last attempt's, remembered briefly for those who waited for it
+	failedAt    time.Time
 }
 
 func kept[T any](mu *sync.Mutex, in map[string]*renewed[T], key string) *renewed[T] {
@@ -265,18 +269,30 @@ func (r *renewed[T]) get(ctx context.Context, now func() time.Time, load func(co
 	if r.have && now().Before(r.until.Add(-min(renewEarly, r.until.Sub(r.from)/4))) {
 		return r.value, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, renewTimeout)
+	if r.failed != nil && now().Sub(r.failedAt) < cache.DefaultErrorTTL {
+		return r.last(now(), r.failed)
+	}
+	// Not the caller's deadline: others wait for the same answer.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewTimeout)
 	defer cancel()
 	v, until, err := load(ctx)
-	switch {
-	case err == nil:
-		r.have, r.value, r.from, r.until = true, v, now(), until
-	case r.have && now().Before(r.until.Add(-lastUse)) && mayPass(err):
-		return r.value, nil
-	default:
-		r.have = false
+	if r.failed, r.failedAt = err, now(); err != nil {
+		return r.last(now(), err)
 	}
-	return v, err
+	r.have, r.value, r.from, r.until = true, v, now(), until
+	if end := r.from.Add(longest); until.After(end) {
+		r.until = end
+	}
+	return v, nil
+}
+
+// last is the old value, if it still serves, or the error.
+func (r *renewed[T]) last(now time.Time, err error) (T, error) {
+	if r.have && now.Before(r.until.Add(-lastUse)) && mayPass(err) {
+		return r.value, nil
+	}
+	r.have = false
+	return *new(T), err
 }
 
 // drop forgets a value that was refused.

@@ -23,11 +23,11 @@ func (r *Repository) impliedLogin(ctx context.Context) (*login, error) {
 	if l, err := r.fromEnvironment(); l != nil || err != nil {
 		return l, err
 	}
-	h, known := parseACR(r.ep.API.Hostname())
+	h, known := r.ep.acrHost()
 	if !known {
 		return nil, nil //nolint:nilnil // nil is anonymous
 	}
-	if !r.ep.Named && canonicalHost(r.ep.API.Host) == r.ep.API.Hostname() && r.r.opts.Secrets.Dir != "" {
+	if !r.ep.Named && r.r.opts.Secrets.Dir != "" {
 		l, err := r.read(ctx, acrSecret())
 		if err == nil || !errors.Is(err, fs.ErrNotExist) {
 			return l, err

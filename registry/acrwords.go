@@ -11,7 +11,7 @@ const userNotExist transport.ErrorCode = "USER_NOT_EXIST"
 
 // acrHint adds to an answer what ACR means by it: it answers several causes alike. Empty for other registries.
 func (r *Repository) acrHint(e *Error) string {
-	h, known := parseACR(r.ep.API.Hostname())
+	h, known := r.ep.acrHost()
 	if !known {
 		h, known = parseACR(r.host)
 	}

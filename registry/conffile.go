@@ -211,6 +211,9 @@ func (e *Endpoint) perSecond() int {
 	return DefaultLimit
 }
 
+// acrHost reads the API's host; a port of its own is nothing that ACR has.
+func (e *Endpoint) acrHost() (acrHost, bool) { return parseACR(canonicalHost(e.API.Host)) }
+
 // identity is equal for endpoints that are reached in the same way.
 func (e *Endpoint) identity() string {
 	acr := ACRRef{}

@@ -67,16 +67,14 @@ func (r *Registries) MarkStale(img image.Image) bool {
 	return r.asked.mark(r.Identity(img))
 }
 
-// maxAskedRepositories and maxAskedAnswers bound what MarkStale knows: beyond, answers age by their TTL alone.
-const (
-	maxAskedRepositories = 10_000
-	maxAskedAnswers      = 1_000
-)
+// maxAsked bounds what MarkStale knows: beyond, answers age by their TTL alone.
+const maxAsked = 50_000
 
 // asked knows the cached answers of each repository, by identity.
 type asked struct {
-	mu sync.Mutex
-	by map[string]map[answerKey]bool
+	mu    sync.Mutex
+	count int
+	by    map[string]map[answerKey]bool
 }
 
 type answerKey struct {
@@ -90,18 +88,17 @@ func newAsked() *asked { return &asked{by: map[string]map[answerKey]bool{}} }
 func (a *asked) note(identity string, k answerKey) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	known := a.by[identity]
-	if known == nil {
-		if len(a.by) >= maxAskedRepositories {
-			clear(a.by)
-		}
-		known = map[answerKey]bool{}
-		a.by[identity] = known
+	if a.by[identity][k] {
+		return
 	}
-	if len(known) >= maxAskedAnswers {
-		clear(known)
+	if a.count++; a.count > maxAsked {
+		a.count = 1
+		clear(a.by)
 	}
-	known[k] = true
+	if a.by[identity] == nil {
+		a.by[identity] = map[answerKey]bool{}
+	}
+	a.by[identity][k] = true
 }
 
 func (a *asked) mark(identity string) bool {
@@ -117,12 +114,12 @@ func (a *asked) mark(identity string) bool {
 	return len(keys) > 0
 }
 
-// region and instance of what the operator or the host's name says about an endpoint; empty where unknown.
+// claims are region and instance of what the operator or the host's name says about an endpoint; empty where unknown.
 func (r *Registries) claims(e *Endpoint) (region, instance string) {
 	if e.ACR != nil {
 		return e.ACR.Region, e.ACR.ID
 	}
-	h, ok := parseACR(e.API.Hostname())
+	h, ok := e.acrHost()
 	if !ok {
 		return "", ""
 	}

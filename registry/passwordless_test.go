@@ -199,6 +199,7 @@ func TestAPIFailures(t *testing.T) {
 			continue
 		}
 		noSecrets(t, err)
+		c.now.advance(6 * time.Second)
 	}
 	c.api.Fail("GetAuthorizationToken", &acr.APIFault{Status: 400, Code: "Throttling.User", Times: 2})
 	c.want(eeHost, "demo")
@@ -206,6 +207,12 @@ func TestAPIFailures(t *testing.T) {
 	c.api.Fail("GetAuthorizationToken", &acr.APIFault{Status: 503, Code: "ServiceUnavailable"})
 	c.now.advance(58 * time.Minute)
 	c.want(eeHost, "demo")
+	c.now.advance(time.Second)
+	n := c.api.Count("GetAuthorizationToken")
+	c.want(eeHost, "demo")
+	if c.api.Count("GetAuthorizationToken") != n {
+		t.Error("a failing API is asked by everybody")
+	}
 	c.now.advance(2 * time.Minute)
 	c.refused(eeHost, "is failing")
 }

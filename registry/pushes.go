@@ -111,7 +111,7 @@ func imageTags(tags []aliyun.Tag) []image.Tag {
 
 // tellsNoPushes says why, and what would help.
 func (r *Repository) tellsNoPushes() error {
-	h, known := parseACR(r.ep.API.Hostname())
+	h, known := r.ep.acrHost()
 	what := "this registry doesn't tell when a tag was pushed: only ACR's Enterprise edition does"
 	switch {
 	case r.ep.ACR != nil:

@@ -1,0 +1,161 @@
+package registry_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tagpin/tagpin/config"
+	"github.com/tagpin/tagpin/image"
+	"github.com/tagpin/tagpin/registry"
+)
+
+// A payload is an answer that ACR gave, or that its documents show.
+type payload struct {
+	Name     string
+	Response struct {
+		Status  int
+		Headers map[string]string
+		Body    json.RawMessage
+	}
+}
+
+func payloads(t *testing.T, file, section string) map[string]payload {
+	t.Helper()
+	data, err := os.ReadFile("../test/testdata/acr/" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sections map[string]json.RawMessage
+	var list []payload
+	if err := json.Unmarshal(data, &sections); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(sections[section], &list); err != nil || len(list) == 0 {
+		t.Fatalf("%s of %s: %v", section, file, err)
+	}
+	out := map[string]payload{}
+	for _, p := range list {
+		out[p.Name] = p
+	}
+	return out
+}
+
+// answering is a repository whose registry gives the payload for all but the ping.
+func answering(t *testing.T, p payload) *registry.Repository {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v2/" {
+			return
+		}
+		for k, v := range p.Response.Headers {
+			if k == "Link" && r.URL.Query().Get("last") != "" {
+				continue
+			}
+			if k != "Content-Length" {
+				w.Header().Set(k, v)
+			}
+		}
+		w.WriteHeader(p.Response.Status)
+		_, _ = w.Write(p.Response.Body)
+	}))
+	t.Cleanup(s.Close)
+	return at(t, s.URL)
+}
+
+func at(t *testing.T, url string) *registry.Repository {
+	t.Helper()
+	conf := filepath.Join(t.TempDir(), "registries.conf")
+	text := fmt.Sprintf("registries:\n- {name: t, prefix: %s, api_url: '%s', insecure: true}\n", acrHost, url)
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	regs, err := registry.New(registry.Options{ConfPath: conf, Log: quiet(), Settings: config.Default()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := regs.Repository(t.Context(), image.Application{}, entry(acrHost, "ns/repo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestListsOfACR(t *testing.T) {
+	all := payloads(t, "registry.json", "tags_list")
+	for name, want := range map[string]string{
+		"ok":                                     "[0.1.13 0.1.9 latest]",
+		"ok, paged (inferred variant for tests)": "[v1.0.0 v1.9.9]",
+		"repository missing":                     "are <namespace>/<name> in one region, and a RAM identity needs cr:PullRepository (HTTP 404 NAME_UNKNOWN)",
+		"private or missing repository, anonymous":                        "answers the same for a private repository and for one that does not exist",
+		"tags null (distribution answers null for an emptied repository)": "[]",
+	} {
+		p, ok := all[name]
+		if !ok {
+			t.Errorf("no payload %q", name)
+			continue
+		}
+		delete(all, name)
+		tags, err := answering(t, p).Tags(t.Context())
+		if got := fmt.Sprint(tags); err == nil && got != want || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, %v", name, tags, err)
+		}
+	}
+	if len(all) > 0 {
+		t.Errorf("payloads without a test: %v", all)
+	}
+}
+
+func TestRefusalsOfACR(t *testing.T) {
+	manifests := payloads(t, "openapi.json", "manifests")
+	for _, name := range []string{"push of an attestation with an empty config", "push of a buildkit registry cache"} {
+		p, ok := manifests[name]
+		if !ok {
+			t.Fatalf("no payload %q", name)
+		}
+		_, err := answering(t, p).Digest(t.Context(), "v1")
+		if err == nil || !strings.Contains(err.Error(), "build with provenance: false") || strings.Contains(err.Error(), "vnd.") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	p := payloads(t, "openapi.json", "throttling")["registry 429"]
+	ctx := t.Context()
+	if p.Response.Headers == nil {
+		p.Response.Headers = map[string]string{"Retry-After": "3600"} // so that the test doesn't wait
+	}
+	_, err := answering(t, p).Tags(ctx)
+	if err == nil || !strings.Contains(err.Error(), "ACR publishes no limit") || !strings.Contains(err.Error(), "HTTP 429 TOOMANYREQUESTS") || strings.Contains(err.Error(), "captured") {
+		t.Error(err)
+	}
+	p.Response.Status, p.Response.Body = 401, json.RawMessage(`{"errors":[{"code":"USER_NOT_EXIST","message":"Canary"}]}`)
+	if _, err := answering(t, p).Tags(ctx); err == nil || !strings.Contains(err.Error(), "does not know this RAM user yet") {
+		t.Error(err)
+	}
+}
+
+// The index of the samples has an attestation, and a date of its own.
+func TestIndexOfACR(t *testing.T) {
+	data, err := os.ReadFile("../test/testdata/acr/registry.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var samples struct {
+		Index []struct{ Manifest json.RawMessage } `json:"index_samples"`
+	}
+	if err := json.Unmarshal(data, &samples); err != nil || len(samples.Index) != 1 {
+		t.Fatal(err)
+	}
+	var p payload
+	p.Response.Status, p.Response.Body = 200, samples.Index[0].Manifest
+	p.Response.Headers = map[string]string{"Content-Type": "application/vnd.oci.image.index.v1+json"}
+	tag, err := answering(t, p).Describe(t.Context(), "v1", nil)
+	if err != nil || !tag.Created.Equal(time.Date(2026, 8, 1, 10, 0, 0, 0, time.UTC)) || len(tag.Platforms) != 1 {
+		t.Errorf("%+v, %v", tag, err)
+	}
+}
