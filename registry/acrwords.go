@@ -27,7 +27,7 @@ func (r *Repository) acrHint(e *Error) string {
 		return "; ACR also denies what it takes for no image (attestations, build caches): if the push said \"unknown manifest class\", " +
 			"build with provenance: false"
 	case e.Status == http.StatusNotFound && e.Tag == "":
-		return "; repositories of ACR are <namespace>/<name> in one region, and a RAM identity needs cr:PullRepository"
+		return "; on ACR it is <namespace>/<name> in one region, and a RAM identity needs cr:PullRepository"
 	case e.Status == http.StatusTooManyRequests:
 		return "; ACR publishes no limit and says no time to wait"
 	}
@@ -44,6 +44,6 @@ func refusedHint(l *login, of edition) string {
 	case l.who != "":
 		return "; on ACR: a temporary login is good for its own instance alone, and its identity needs cr:PullRepository on this repository"
 	}
-	return "; on ACR: it wants the registry password, not the console's (a RAM user sets one of its own in ACR's console, and " +
-		"logs in as user@account), each region and instance has its own, and a repository that the account may not see is answered like this"
+	return "; on ACR that is the registry password, not the console's (a RAM user's is its own, with the name user@account), each " +
+		"region and instance has another one, and a repository that the account may not see is answered the same"
 }

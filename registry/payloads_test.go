@@ -92,7 +92,7 @@ func TestListsOfACR(t *testing.T) {
 	for name, want := range map[string]string{
 		"ok":                                     "[0.1.13 0.1.9 latest]",
 		"ok, paged (inferred variant for tests)": "[v1.0.0 v1.9.9]",
-		"repository missing":                     "are <namespace>/<name> in one region, and a RAM identity needs cr:PullRepository (HTTP 404 NAME_UNKNOWN)",
+		"repository missing":                     "it is <namespace>/<name> in one region, and a RAM identity needs cr:PullRepository (HTTP 404 NAME_UNKNOWN)",
 		"private or missing repository, anonymous":                        "answers the same for a private repository and for one that does not exist",
 		"tags null (distribution answers null for an emptied repository)": "[]",
 	} {

@@ -49,7 +49,7 @@ func TestNewestPush(t *testing.T) {
 		want   string // a tag, "" for none, or a part of the error
 		asked  int64
 	}{
-		{"the last push", []image.Tag{pushedAt("z", time.Hour), pushedAt("a", time.Minute), pushedAt("m", 2 * time.Minute)}, image.PolicySpec{}, "a", 0},
+		{"the last push", []image.Tag{pushedAt("z", time.Hour), pushedAt("a", time.Minute), pushedAt("m", 2*time.Minute)}, image.PolicySpec{}, "a", 0},
 		{"nothing", nil, image.PolicySpec{}, "", 0},
 		{"filters come first", []image.Tag{pushedAt("dev-2", 0), pushedAt("v1", time.Hour)}, image.PolicySpec{AllowTags: "regexp:^v"}, "v1", 0},
 		{"what is filtered need not be known", []image.Tag{untold, pushedAt("v1", time.Hour), pushedAt("v2", time.Minute)}, image.PolicySpec{IgnoreTags: []string{"untold"}}, "v2", 0},
@@ -57,7 +57,7 @@ func TestNewestPush(t *testing.T) {
 		{"one alone", []image.Tag{untold}, image.PolicySpec{}, "untold", 0},
 		{"two of one time", []image.Tag{pushedAt("a", time.Minute), pushedAt("b", time.Minute)}, image.PolicySpec{}, "different images were pushed at 2026-05-01T11:59:00Z, the newest time (b, a)", 0},
 		{"one under two names", []image.Tag{pushedAt("b", time.Minute), twin}, image.PolicySpec{}, "twin", 0},
-		{"min-age by the push", []image.Tag{pushedAt("old", 48 * time.Hour), pushedAt("new", time.Hour)}, image.PolicySpec{MinAge: "1d"}, "old", 0},
+		{"min-age by the push", []image.Tag{pushedAt("old", 48*time.Hour), pushedAt("new", time.Hour)}, image.PolicySpec{MinAge: "1d"}, "old", 0},
 		{"platforms ask", []image.Tag{pushedAt("a", time.Minute)}, image.PolicySpec{Platforms: []string{"linux/arm64"}}, "", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
