@@ -49,6 +49,33 @@ func (r *Repository) Push(ctx context.Context, branch, from, to string) (PushRes
 	return result, err
 }
 
+// TryPush begins a push to a branch and sends nothing: the server has let in who may push to the repository. Whether it
+// would take a commit on this very branch (protection, hooks) is not known before one arrives. tip is where the branch was seen;
+// the commit must have been read.
+func (r *Repository) TryPush(ctx context.Context, branch, tip string) error {
+	branch = strings.TrimPrefix(branch, "refs/heads/")
+	if err := CheckBranch(branch); err != nil {
+		return err
+	}
+	if !isSHA(tip) {
+		return &Error{Kind: BadCommit, Remote: r.address.shown, Detail: "a push needs full commit names"}
+	}
+	ref := "refs/heads/" + branch
+	return r.do(ctx, func(ctx context.Context, s *session) error {
+		if s.r.address.scheme == "https" || s.r.address.scheme == "http" {
+			_, err := s.talk(ctx, func(h helper) (PushResult, error) {
+				_, err := h.begin(ref)
+				return PushResult{}, err
+			})
+			return err
+		}
+		// What is sent to where it already is changes nothing even if it is sent.
+		_, _, err := s.run(ctx, treeDir, nil, "push", "--dry-run", "--porcelain", "--no-verify", "--no-signed", "--recurse-submodules=no",
+			"--end-of-options", remoteName, tip+":"+ref)
+		return err
+	})
+}
+
 type pushing struct{ ref, from, to string }
 
 func (s *session) push(ctx context.Context, p pushing) (PushResult, error) {
@@ -99,6 +126,11 @@ func (s *session) checkPush(ctx context.Context, p pushing) error {
 // pushHTTP speaks with git's own HTTP helper (gitremote-helpers(7)), because that shows where the branch is before anything is
 // sent: `git push` would only say that it is elsewhere.
 func (s *session) pushHTTP(ctx context.Context, p pushing) (PushResult, error) {
+	return s.talk(ctx, func(h helper) (PushResult, error) { return h.push(p) })
+}
+
+// talk runs git's helper for one conversation.
+func (s *session) talk(ctx context.Context, conversation func(helper) (PushResult, error)) (PushResult, error) {
 	cmd := s.command(ctx, treeDir, "remote-"+s.r.address.scheme, remoteName, s.r.address.given)
 	printed := &bounded{max: 16 << 10}
 	cmd.Stderr = printed
@@ -114,7 +146,7 @@ func (s *session) pushHTTP(ctx context.Context, p pushing) (PushResult, error) {
 		return PushResult{}, s.r.wrap(err, "starting git")
 	}
 	h := helper{in: in, out: bufio.NewReader(out)}
-	result, talkErr := h.push(p)
+	result, talkErr := conversation(h)
 	in.Close()
 	waitErr := cmd.Wait()
 	s.ended(cmd)
@@ -138,16 +170,21 @@ type helper struct {
 	out *bufio.Reader
 }
 
-func (h helper) push(p pushing) (PushResult, error) {
+// begin makes the connection for a push and returns where a reference points, empty when it does not exist.
+func (h helper) begin(ref string) (string, error) {
 	for _, option := range []string{"verbosity 0", "progress false", "object-format true"} {
 		if err := h.say("option " + option + "\n"); err != nil {
-			return PushResult{}, err
+			return "", err
 		}
 		if _, err := h.line(); err != nil {
-			return PushResult{}, err
+			return "", err
 		}
 	}
-	tip, err := h.list(p.ref)
+	return h.list(ref)
+}
+
+func (h helper) push(p pushing) (PushResult, error) {
+	tip, err := h.begin(p.ref)
 	if err != nil {
 		return PushResult{}, err
 	}
