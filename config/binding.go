@@ -86,7 +86,7 @@ func (e *UnboundError) Error() string {
 // Bound returns the first binding that allows the use. The error is an *UnboundError when none does, and another one when
 // the credential or the URL can't be parsed.
 func (s Settings) Bound(use Use) (Binding, error) {
-	credential, err := ParseCredential(use.Credential)
+	credential, err := parseBindable(use.Credential)
 	if err != nil {
 		return Binding{}, fmt.Errorf("application %q: %w", clip(use.App.Name), err)
 	}

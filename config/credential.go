@@ -18,6 +18,8 @@ const (
 	PullSecret Source = "pullsecret"
 	Env        Source = "env"
 	Ext        Source = "ext"
+	// RepoCreds are Argo CD's own credentials for the application's repository; the whole reference is this word.
+	RepoCreds Source = "repocreds"
 )
 
 // PullSecretField is the field of a Secret of type kubernetes.io/dockerconfigjson.
@@ -129,6 +131,8 @@ func (c Credential) OperatorOnly() bool { return c.Kind == Env || c.Kind == Ext 
 // String is the reference in its canonical form.
 func (c Credential) String() string {
 	switch {
+	case c.Kind == RepoCreds:
+		return string(RepoCreds)
 	case c.Kind == Env:
 		return "env:" + c.Var
 	case c.Kind == Ext:
@@ -139,9 +143,17 @@ func (c Credential) String() string {
 	return fmt.Sprintf("%s:%s/%s", c.Kind, c.Namespace, c.Name)
 }
 
-// UnmarshalText is ParseCredential.
+// parseBindable is ParseCredential, and takes RepoCreds, which are lent and can be named in bindings alone.
+func parseBindable(s string) (Credential, error) {
+	if s == string(RepoCreds) {
+		return Credential{Kind: RepoCreds}, nil
+	}
+	return ParseCredential(s)
+}
+
+// UnmarshalText reads the credential of a binding.
 func (c *Credential) UnmarshalText(text []byte) error {
-	parsed, err := ParseCredential(string(text))
+	parsed, err := parseBindable(string(text))
 	if err == nil {
 		*c = parsed
 	}

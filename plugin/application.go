@@ -96,6 +96,10 @@ func fromApplication(app *v1alpha1.Application, root string, o ApplicationOption
 	return dir, req, err
 }
 
+// Calls says whether a source that names a plugin means the one of this name, or its second name for write-back with Argo CD's
+// own credentials.
+func Calls(named, plugin string) bool { return named == plugin || named == plugin+repoCredsSuffix }
+
 // pickSource gives a copy of the source that tagpin renders. An Application with one source has no choice.
 func pickSource(app *v1alpha1.Application, o ApplicationOptions) (*v1alpha1.ApplicationSource, error) {
 	if !app.Spec.HasMultipleSources() {
@@ -104,7 +108,7 @@ func pickSource(app *v1alpha1.Application, o ApplicationOptions) (*v1alpha1.Appl
 	}
 	var ours []v1alpha1.ApplicationSource
 	for _, s := range app.Spec.GetSources() {
-		if s.Plugin != nil && s.Plugin.Name == o.Plugin && (o.Source == "" || s.Name == o.Source) {
+		if s.Plugin != nil && Calls(s.Plugin.Name, o.Plugin) && (o.Source == "" || s.Name == o.Source) {
 			ours = append(ours, s)
 		}
 	}
@@ -126,7 +130,7 @@ func checkSource(source *v1alpha1.ApplicationSource, plugin string) error {
 		return fmt.Errorf("%w: a source that names a plugin can't have helm, kustomize or directory, not in an .argocd-source file "+
 			"either: write plugin.parameters instead", err)
 	}
-	if source.Plugin == nil || source.Plugin.Name != plugin {
+	if source.Plugin == nil || !Calls(source.Plugin.Name, plugin) {
 		return fmt.Errorf("its source does not call the plugin %q: set spec.source.plugin.name", plugin)
 	}
 	return nil

@@ -16,7 +16,9 @@ import (
 	"github.com/argoproj/argo-cd/v2/cmpserver/apiclient"
 	cmpplugin "github.com/argoproj/argo-cd/v2/cmpserver/plugin"
 	"github.com/argoproj/argo-cd/v2/common"
+	"github.com/argoproj/argo-cd/v2/util/askpass"
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
@@ -49,6 +51,10 @@ type Options struct {
 	Deadline time.Duration
 	// Limits bound what is unpacked; a zero field means that of archive.DefaultLimits.
 	Limits archive.Limits
+	// Keeper gets the credentials that Argo CD lends to the second plugin name, "<name>-repocreds". Nil: there is no second name.
+	Keeper CredentialKeeper
+	// AskPass is the repo-server's askpass socket. Empty: ARGOCD_ASK_PASS_SOCK, or Argo CD's default.
+	AskPass string
 	// Log is told of every call. Nil: the standard logger.
 	Log logrus.FieldLogger
 }
@@ -57,6 +63,8 @@ type Options struct {
 type Server struct {
 	address string
 	service *service
+	// second serves the plugin name that is given credentials; nil where there is none.
+	second *Server
 }
 
 // NewServer reads plugin.yaml and checks the options. It touches neither socket nor work directory; Serve does.
@@ -74,11 +82,8 @@ func NewServer(o Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = logrus.StandardLogger()
 	}
-	address := filepath.Join(cmp.Or(o.PluginsDir, common.GetPluginSockFilePath()), socketName(config))
-	if len(address) > maxSocketPath {
-		return nil, fmt.Errorf("the socket's path %s is longer than %d bytes: choose a shorter plugins directory", address, maxSocketPath)
-	}
-	return &Server{address: address, service: &service{
+	dir := cmp.Or(o.PluginsDir, common.GetPluginSockFilePath())
+	server, err := newServer(dir, &service{
 		generator: o.Generator,
 		config:    config,
 		queue:     newQueue(cmp.Or(o.Concurrency, runtime.GOMAXPROCS(0))),
@@ -86,8 +91,31 @@ func NewServer(o Options) (*Server, error) {
 		limits:    o.Limits.OrDefault(),
 		deadline:  cmp.Or(o.Deadline, DefaultDeadline),
 		grace:     graceDrain,
+		keeper:    o.Keeper,
+		askPass:   cmp.Or(o.AskPass, askpass.SocketPath),
 		log:       o.Log,
-	}}, nil
+	})
+	if err == nil && o.Keeper != nil && !config.Spec.ProvideGitCreds {
+		server.second, err = newServer(dir, server.service.withCredentials())
+	}
+	return server, err
+}
+
+func newServer(dir string, s *service) (*Server, error) {
+	address := filepath.Join(dir, socketName(s.config))
+	if len(address) > maxSocketPath {
+		return nil, fmt.Errorf("the socket's path %s is longer than %d bytes: choose a shorter plugins directory", address, maxSocketPath)
+	}
+	return &Server{address: address, service: s}, nil
+}
+
+// withCredentials is the same service under the name that Argo CD lends credentials to. It shares the slots.
+func (s *service) withCredentials() *service {
+	second, config := *s, *s.config
+	config.Metadata.Name += repoCredsSuffix
+	config.Spec.ProvideGitCreds = true
+	second.config = &config
+	return &second
 }
 
 // socketName is how argocd-repo-server, and every Application, calls the plugin (PluginConfig.Address).
@@ -115,7 +143,7 @@ func checkConfig(spec cmpplugin.PluginConfigSpec) error {
 // Address is the path of the socket.
 func (s *Server) Address() string { return s.address }
 
-// Serve answers calls until ctx ends, then finishes the renders in flight, within their deadline, and removes the socket.
+// Serve answers calls until ctx ends, then finishes the renders in flight, within their deadline, and removes the sockets.
 func (s *Server) Serve(ctx context.Context) error {
 	listener, err := listen(ctx, s.address)
 	if err != nil {
@@ -125,6 +153,24 @@ func (s *Server) Serve(ctx context.Context) error {
 	if err := emptyDir(s.service.workDir); err != nil {
 		return err
 	}
+	serving, ctx := errgroup.WithContext(ctx) // one that fails stops the other
+	serving.Go(func() error { return s.answer(ctx, listener) })
+	if s.second != nil {
+		second, err := listen(ctx, s.second.address)
+		if err != nil {
+			return err
+		}
+		defer second.Close()
+		serving.Go(func() error { return s.second.answer(ctx, second) })
+	}
+	if err := serving.Wait(); err != nil {
+		return err
+	}
+	return os.RemoveAll(s.service.workDir)
+}
+
+// answer serves one socket until ctx ends.
+func (s *Server) answer(ctx context.Context, listener net.Listener) error {
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(apiclient.MaxGRPCMessageSize),
 		grpc.MaxSendMsgSize(apiclient.MaxGRPCMessageSize),
@@ -141,7 +187,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.stop(server)
-	return os.RemoveAll(s.service.workDir)
+	return nil
 }
 
 // stop waits for the calls in flight; each has a deadline.

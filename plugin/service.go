@@ -40,6 +40,8 @@ type service struct {
 	limits    archive.Limits
 	deadline  time.Duration
 	grace     time.Duration // graceDrain
+	keeper    CredentialKeeper
+	askPass   string
 	log       logrus.FieldLogger
 }
 
@@ -78,6 +80,9 @@ func (s *service) GetParametersAnnouncement(stream apiclient.ConfigManagementPlu
 func (s *service) generate(ctx context.Context, dir Dir, env map[string]string) (Result, error) {
 	req, err := ParseRequest(env)
 	if err != nil {
+		return Result{}, err
+	}
+	if err := s.borrow(ctx, req, env); err != nil {
 		return Result{}, err
 	}
 	return s.generator.Generate(ctx, dir, req)

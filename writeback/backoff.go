@@ -1,7 +1,9 @@
 package writeback
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -26,7 +28,7 @@ const maxPauses = 20_000
 // Secret are another credential.
 type pauseKey struct {
 	repo, branch string
-	credentials  [sha256.Size]byte
+	credentials  string
 }
 
 // A pause ends when it is over, or when what was refused changed.
@@ -39,9 +41,9 @@ type pause struct {
 
 // told is what people read of a pause.
 func (k pauseKey) told(p pause) string {
-	ends := "the Secret changes"
+	ends := "the credentials change"
 	if k.branch != "" {
-		ends = "the branch, the choice or the Secret changes"
+		ends = "the branch, the choice or the credentials change"
 	}
 	return fmt.Sprintf("%s; the next try comes at %s, or when %s", p.reason, p.until.UTC().Format("15:04:05 MST"), ends)
 }
@@ -141,10 +143,12 @@ func basisOf(tip string, commits []image.Commit) [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-func fingerprint(c git.Credentials) [sha256.Size]byte {
-	text := fmt.Sprintf("%q %q %q", c.Username, c.Password, c.SSHPrivateKey)
+// fingerprint tells credentials apart and gives nothing of them away: its key is this process's.
+func (w *Writer) fingerprint(c git.Credentials) string {
+	mac := hmac.New(sha256.New, w.key[:])
+	fmt.Fprintf(mac, "%q %q %q", c.Username, c.Password, c.SSHPrivateKey)
 	if c.GitHubApp != nil {
-		text += fmt.Sprintf(" %d %d %q %q", c.GitHubApp.ID, c.GitHubApp.InstallationID, c.GitHubApp.BaseURL, c.GitHubApp.PrivateKey)
+		fmt.Fprintf(mac, " %d %d %q %q", c.GitHubApp.ID, c.GitHubApp.InstallationID, c.GitHubApp.BaseURL, c.GitHubApp.PrivateKey)
 	}
-	return sha256.Sum256([]byte(text))
+	return hex.EncodeToString(mac.Sum(nil))
 }

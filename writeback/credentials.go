@@ -35,11 +35,14 @@ func (w *Writer) open(p image.Place) (remote, error) {
 	// Plain HTTP only where the operator bound such a URL, which Place has checked.
 	options.AllowHTTP = strings.HasPrefix(p.RepoURL, "http://")
 	repo, err := git.Open(w.o.CacheDir, server, options)
-	return remote{repo, pauseKey{repo: p.RepoURL, credentials: fingerprint(credentials)}}, err
+	return remote{repo, pauseKey{repo: p.RepoURL, credentials: w.fingerprint(credentials)}}, err
 }
 
 // credentials reads a Secret with the fields of Argo CD's repository Secrets.
 func (w *Writer) credentials(reference string) (git.Credentials, error) {
+	if strings.HasPrefix(reference, loanPrefix) {
+		return w.loans.lent(reference)
+	}
 	ref, err := config.ParseCredential(reference)
 	if err != nil {
 		return git.Credentials{}, err

@@ -13,7 +13,7 @@ import (
 // Place says where an application's pins go: the repository, the branch, and the credential that the operator bound for it.
 // It is the one gate between what an application wants and what is written. Nothing is asked over the network.
 func (w *Writer) Place(app image.Application, wb image.WriteBack) (image.Place, error) {
-	credential, err := credentialOf(wb.Method)
+	credential, err := w.credentialOf(app, wb)
 	if err != nil {
 		return image.Place{}, fmt.Errorf("application %s: %w", app.Name, err)
 	}
@@ -54,16 +54,18 @@ func branchOf(target, base string) (name string, named bool, err error) {
 }
 
 // credentialOf is the credential that a write-back-method names.
-func credentialOf(method string) (string, error) {
-	reference, ok := strings.CutPrefix(method, "git:")
+func (w *Writer) credentialOf(app image.Application, wb image.WriteBack) (string, error) {
+	reference, ok := strings.CutPrefix(wb.Method, "git:")
 	switch {
-	case reference == "repocreds":
-		return "", errors.New("write-back-method git uses Argo CD's own credentials, which is not in this version: " +
-			"use git:secret:<namespace>/<name>")
 	case !ok:
-		return "", fmt.Errorf("write-back-method %q writes nothing", method)
+		return "", fmt.Errorf("write-back-method %q writes nothing", wb.Method)
+	case reference != string(config.RepoCreds):
+		return reference, nil
+	case wb.Repository != "" && wb.Repository != app.RepoURL:
+		return "", errors.New("Argo CD's credentials are for the application's own repository, and git-repository names another: use " + //nolint:staticcheck // a name begins it
+			"write-back-method git:secret:<namespace>/<name>")
 	}
-	return reference, nil
+	return w.loans.reference(app)
 }
 
 // bound finds the operator's binding. With no branch known yet, a binding that lists branches counts, and is looked at again
@@ -73,7 +75,7 @@ func (w *Writer) bound(app image.Application, p image.Place, branch string) erro
 		branch = p.Base
 	}
 	_, err := w.o.Settings.Bound(config.Use{
-		Credential: p.Credential, Kind: config.Git, URL: p.RepoURL,
+		Credential: bindable(p.Credential), Kind: config.Git, URL: p.RepoURL,
 		App: config.App{Name: app.Name, Project: app.Project, RepoURL: app.RepoURL, Path: app.Path, Branch: branch},
 	})
 	var unbound *config.UnboundError

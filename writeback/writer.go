@@ -4,6 +4,7 @@
 package writeback
 
 import (
+	"crypto/rand"
 	"fmt"
 	"sync"
 	"time"
@@ -37,9 +38,11 @@ type Options struct {
 
 // A Writer writes pins. It is safe for concurrent use.
 type Writer struct {
-	o    Options
-	mu   sync.Mutex
-	tips map[image.Place]git.Tip // where branches were when they were last seen
+	key   [32]byte // of fingerprints
+	loans loans
+	o     Options
+	mu    sync.Mutex
+	tips  map[image.Place]git.Tip // where branches were when they were last seen
 	// histories are what was found out about who wrote which pin.
 	histories map[historyKey]history
 	pauses    map[pauseKey]pause
@@ -66,7 +69,11 @@ func New(o Options) (*Writer, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Writer{o: o, tips: map[image.Place]git.Tip{}, histories: map[historyKey]history{}, pauses: map[pauseKey]pause{}}, nil
+	w := &Writer{o: o, tips: map[image.Place]git.Tip{}, histories: map[historyKey]history{}, pauses: map[pauseKey]pause{}}
+	if _, err := rand.Read(w.key[:]); err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
 func defaultAuthor() git.Person { return git.Person{Name: DefaultUser, Email: DefaultEmail} }

@@ -167,7 +167,7 @@ func ourSources(node *yaml.Node) []string {
 	}
 	var names []string
 	for _, s := range app.Spec.Sources {
-		if s.Plugin.Name == pluginName {
+		if plugin.Calls(s.Plugin.Name, pluginName) {
 			names = append(names, s.Name)
 		}
 	}

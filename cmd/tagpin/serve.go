@@ -12,10 +12,11 @@ import (
 )
 
 type serveFlags struct {
-	files   engineFlags
-	update  updateFlags
-	loop    bool
-	options plugin.Options
+	files     engineFlags
+	update    updateFlags
+	repoCreds bool
+	loop      bool
+	options   plugin.Options
 }
 
 func newServe() *cobra.Command {
@@ -33,6 +34,8 @@ func newServe() *cobra.Command {
 	flags.StringVar(&f.options.ConfigDir, "config-dir", "/home/argocd/cmp-server/config", "the directory of plugin.yaml")
 	flags.StringVar(&f.options.PluginsDir, "plugins-dir", "/home/argocd/cmp-server/plugins", "where argocd-repo-server looks for plugin sockets")
 	flags.StringVar(&f.options.WorkDir, "work-dir", "", "where archives are unpacked; emptied at start (default: _tagpin in the temporary directory)")
+	flags.BoolVar(&f.repoCreds, "repocreds", true, "serve a second plugin name, <name>-repocreds, to which Argo CD lends its credentials for write-back-method git")
+	flags.StringVar(&f.options.AskPass, "askpass-socket", "", "the repo-server's askpass socket (default: ARGOCD_ASK_PASS_SOCK, or /tmp/reposerver-ask-pass.sock)")
 	flags.IntVar(&f.options.Concurrency, "max-concurrent-renders", 0, "how many renders run at a time (default: the settings', or the number of cores)")
 	flags.DurationVar(&f.options.Deadline, "render-timeout", 0, "how long one render may take, waiting included (default: the settings', or 45s)")
 	return cmd
@@ -62,6 +65,9 @@ func (f *serveFlags) serve(cmd *cobra.Command, e *engine, updater *updater) erro
 	if updater != nil {
 		defer updater.close()
 		observer = updater
+	}
+	if updater != nil && f.repoCreds {
+		f.options.Keeper = updater.writer
 	}
 	server, err := f.server(e, observer)
 	if err != nil {

@@ -63,6 +63,7 @@ func (f *commitFlags) register(flags *pflag.FlagSet) {
 // An updater is the update loop with what it needs while it runs.
 type updater struct {
 	*reconcile.Loop
+	writer *writeback.Writer
 	signer *git.Signer
 }
 
@@ -97,7 +98,7 @@ func (f *updateFlags) open(ctx context.Context, flags *pflag.FlagSet, e *engine,
 	if err != nil {
 		return nil, err
 	}
-	return &updater{signer: signer, Loop: reconcile.New(reconcile.Options{
+	return &updater{signer: signer, writer: writer, Loop: reconcile.New(reconcile.Options{
 		Store:    store,
 		Resolver: updateResolver{e},
 		Writer:   writer,

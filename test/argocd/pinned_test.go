@@ -26,6 +26,12 @@ const (
 // startUpdatingSidecar runs `tagpin serve` with the update loop, for the repositories of a Git server.
 func startUpdatingSidecar(t *testing.T, reg *acr.Server, git *gitserver.Server) *sidecar {
 	t.Helper()
+	return startUpdatingSidecarWith(t, reg, git, "secret:argocd/git-creds")
+}
+
+// startUpdatingSidecarWith binds another credential to the Git server.
+func startUpdatingSidecarWith(t *testing.T, reg *acr.Server, git *gitserver.Server, credential string) *sidecar {
+	t.Helper()
 	secrets := secretsWith(t, acr.User+":"+acr.Password)
 	creds := filepath.Join(secrets, "argocd", "git-creds")
 	if err := os.MkdirAll(creds, 0o700); err != nil {
@@ -37,7 +43,7 @@ func startUpdatingSidecar(t *testing.T, reg *acr.Server, git *gitserver.Server) 
 		}
 	}
 	settings := filepath.Join(t.TempDir(), "tagpin.yaml")
-	text := fmt.Sprintf("bindings:\n- credential: secret:argocd/git-creds\n  kind: git\n  url: %s\n", strings.TrimSuffix(git.URL("x"), "/x.git"))
+	text := fmt.Sprintf("bindings:\n- credential: %s\n  kind: git\n  url: %s\n", credential, strings.TrimSuffix(git.URL("x"), "/x.git"))
 	if err := os.WriteFile(settings, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

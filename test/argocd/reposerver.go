@@ -1,9 +1,11 @@
 // Package argocd runs argo-cd's own repo-server for tests: Start gives one, and Generate is the call that the application
-// controller makes.
+// controller makes; Local renders a directory.
 package argocd
 
 import (
+	"cmp"
 	"context"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -15,7 +17,9 @@ import (
 	"github.com/argoproj/argo-cd/v2/util/argo"
 	cacheutil "github.com/argoproj/argo-cd/v2/util/cache"
 	"github.com/argoproj/argo-cd/v2/util/git"
+	utilio "github.com/argoproj/argo-cd/v2/util/io"
 	"github.com/sirupsen/logrus"
+	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 // RepoServer is argo-cd's repo-server service in this process, with its manifest cache in memory.
@@ -25,6 +29,12 @@ type RepoServer struct{ service *repository.Service }
 // repo-server reads its settings from there.
 func Start(t *testing.T, socketDir string) *RepoServer {
 	t.Helper()
+	return StartWith(t, socketDir, git.NoopCredsStore{})
+}
+
+// StartWith is Start with a store of credentials, as argo-cd's askpass server is one.
+func StartWith(t *testing.T, socketDir string, store git.CredsStore) *RepoServer {
+	t.Helper()
 	t.Setenv("ARGOCD_PLUGINSOCKFILEPATH", socketDir)
 	t.Setenv("ARGOCD_GPG_ENABLED", "false")
 	logrus.SetLevel(logrus.WarnLevel) // argo-cd logs every call
@@ -32,7 +42,7 @@ func Start(t *testing.T, socketDir string) *RepoServer {
 	service := repository.NewService(metrics.NewMetricsServer(), cache, repository.RepoServerInitConstants{
 		PauseGenerationAfterFailedGenerationAttempts: 3,
 		PauseGenerationOnFailureForMinutes:           60,
-	}, argo.NewResourceTracking(), git.NoopCredsStore{}, t.TempDir())
+	}, argo.NewResourceTracking(), store, t.TempDir())
 	if err := service.Init(); err != nil {
 		t.Fatal(err)
 	}
@@ -55,20 +65,37 @@ const KubeVersion = "1.31.2"
 
 // Generate asks for manifests; each is a JSON object.
 func (s *RepoServer) Generate(ctx context.Context, r Request) ([]string, error) {
-	if r.App == "" {
-		r.App = "gitops-demo"
+	answer, err := s.service.GenerateManifest(ctx, r.message())
+	if err != nil {
+		return nil, err
 	}
-	if r.Revision == "" {
-		r.Revision = "main"
+	return answer.Manifests, nil
+}
+
+// Local renders a directory that is no checkout with the same function of the repo-server, without its Git and its cache.
+// `kustomize edit` and `helm dependency build` write to root. Revision is what ARGOCD_APP_REVISION says.
+func (s *RepoServer) Local(ctx context.Context, root string, r Request) ([]string, error) {
+	q := r.message()
+	temporary := utilio.NewRandomizedTempPaths(root)
+	answer, err := repository.GenerateManifests(ctx, filepath.Join(root, r.Source.Path), root, q.Revision, q, true,
+		git.NoopCredsStore{}, resource.Quantity{}, temporary)
+	if err != nil {
+		return nil, err
 	}
+	return answer.Manifests, nil
+}
+
+// message is what the application controller sends.
+func (r Request) message() *apiclient.ManifestRequest {
+	app, revision := cmp.Or(r.App, "gitops-demo"), cmp.Or(r.Revision, "main")
 	source := r.Source.DeepCopy()
-	source.RepoURL, source.TargetRevision = r.RepoURL, r.Revision
-	answer, err := s.service.GenerateManifest(ctx, &apiclient.ManifestRequest{
+	source.RepoURL, source.TargetRevision = r.RepoURL, revision
+	return &apiclient.ManifestRequest{
 		Repo:              &v1alpha1.Repository{Repo: r.RepoURL, Username: r.Username, Password: r.Password, ForceHttpBasicAuth: true},
-		Revision:          r.Revision,
+		Revision:          revision,
 		NoRevisionCache:   true,
 		NoCache:           r.NoCache,
-		AppName:           r.App,
+		AppName:           app,
 		Namespace:         "demo",
 		ApplicationSource: source,
 		KubeVersion:       KubeVersion,
@@ -77,9 +104,5 @@ func (s *RepoServer) Generate(ctx context.Context, r Request) ([]string, error) 
 		HelmOptions:       &v1alpha1.HelmOptions{ValuesFileSchemes: []string{"https", "http"}},
 		ProjectName:       "default",
 		TrackingMethod:    string(argo.TrackingMethodAnnotation),
-	})
-	if err != nil {
-		return nil, err
 	}
-	return answer.Manifests, nil
 }

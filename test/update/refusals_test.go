@@ -99,7 +99,7 @@ func TestRefusedCredentialRests(t *testing.T) {
 		w.git.Reset()
 		u.check(t, hint)
 		wantState(t, u.status(t, "gitops-demo"), image.Blocked, "refused the credentials")
-		wantState(t, u.status(t, "gitops-demo"), image.Blocked, "or when the Secret changes")
+		wantState(t, u.status(t, "gitops-demo"), image.Blocked, "or when the credentials change")
 		if strings.Contains(fmt.Sprint(u.Status()), wrong) {
 			t.Error("the status shows the password")
 		}
