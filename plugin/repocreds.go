@@ -17,9 +17,9 @@ import (
 const (
 	// repoCredsSuffix makes the second plugin name, for applications that write back with Argo CD's own credentials. It is a
 	// name of its own because a failing look-up of credentials fails every render of a plugin that asks for them.
-	repoCredsSuffix = "-repocreds"
+	repoCredsSuffix = "-repocreds" //nolint:gosec // a name
 	// methodRepoCreds is the write-back-method that needs them.
-	methodRepoCreds = "git:repocreds"
+	methodRepoCreds = "git:repocreds" //nolint:gosec // a name
 	// borrowTimeout keeps a render from waiting for credentials; they are for the update loop, and the next render brings them.
 	borrowTimeout = 2 * time.Second
 )

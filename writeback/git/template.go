@@ -18,7 +18,7 @@ const DefaultMessage = `build: automatic update of {{ .AppName }}
 {{ range .AppChanges -}}
 {{ if .OldTag }}updates image {{ .Image }} tag '{{ .OldTag }}' to '{{ .NewTag }}'
 {{- else }}pins image {{ .Image }} to tag '{{ .NewTag }}'{{ end }}
-{{- with .Strategy }} (newest by {{ . }}{{ end }}{{ with .Constraint }}, {{ . }}{{ end }}{{ if .Strategy }}){{ end }}
+{{- with .Strategy }} (newest by {{ . }}{{ end }}{{ with .Constraint }}{{ if ne . "*" }}, {{ . }}{{ end }}{{ end }}{{ if .Strategy }}){{ end }}
 {{ end -}}
 `
 
