@@ -8,9 +8,16 @@ import (
 	"regexp"
 	"strings"
 
+	"sigs.k8s.io/kustomize/api/konfig"
 	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/api/provenance"
+	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/kyaml/openapi"
+	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 )
+
+// programVersion is that of the kustomize program which has the library's version. A test compares it with the program's.
+const programVersion = "v5.7.1"
 
 // kustomizeTurn is held while kustomize runs: the schema it merges by is one for the whole process, and one application's
 // kustomization may replace it.
@@ -50,11 +57,29 @@ func krustyRun(fsys *kustFS, dir string) ([]byte, error) {
 	if err != nil {
 		return nil, kustomizeError(err)
 	}
+	if err := signAsProgram(all); err != nil {
+		return nil, kustomizeError(err)
+	}
 	out, err := all.AsYaml()
 	if err != nil {
 		return nil, kustomizeError(err)
 	}
 	return out, nil
+}
+
+// signAsProgram corrects the label of `buildMetadata: [managedByLabel]`, in which the library names the version of the program
+// that it is part of.
+func signAsProgram(all resmap.ResMap) error {
+	own := "kustomize-" + provenance.GetProvenance().Semver()
+	for _, r := range all.Resources() {
+		if r.GetLabels()[konfig.ManagedbyLabelKey] != own {
+			continue
+		}
+		if err := r.PipeE(kyaml.SetLabel(konfig.ManagedbyLabelKey, "kustomize-"+programVersion)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // kustomizeError puts kustomize's message in one line and names the build option where it asks for one.

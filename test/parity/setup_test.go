@@ -1,0 +1,157 @@
+package parity
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/tagpin/tagpin/test/argocd"
+)
+
+var (
+	seed      = flag.Uint64("seed", 1, "what the random combinations begin with")
+	count     = flag.Int("combinations", 300, "how many random combinations are compared; with -short a tenth")
+	directory = flag.String("dir", "", "compare every chart and overlay below this directory (make parity)")
+)
+
+// A bench is a repo-server with tagpin beside it.
+type bench struct{ server *argocd.RepoServer }
+
+func start(t *testing.T) bench {
+	t.Helper()
+	nativeTools(t)
+	sockets, err := os.MkdirTemp("/tmp", "tp") // a socket's path has 108 bytes at most
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(sockets) })
+	serve(t, sockets)
+	return bench{argocd.Start(t, sockets)}
+}
+
+// nativeTools builds helm and kustomize from this module's versions, for the repo-server to run.
+func nativeTools(t *testing.T) {
+	t.Helper()
+	bin, err := filepath.Abs("../../.bin/tools")
+	if err != nil {
+		t.Fatal(err)
+	}
+	build := exec.Command("go", "build", "-o", bin+"/", "helm.sh/helm/v3/cmd/helm", "sigs.k8s.io/kustomize/kustomize/v5")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building helm and kustomize: %v: %s", err, out)
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+}
+
+// program is the binary under test: TAGPIN_BIN, or one that is built for this run.
+var program = sync.OnceValues(func() (string, error) {
+	if bin := os.Getenv("TAGPIN_BIN"); bin != "" {
+		return bin, nil
+	}
+	dir, err := os.MkdirTemp("", "tagpin")
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(dir, "tagpin")
+	if out, err := exec.Command("go", "build", "-o", bin, "github.com/tagpin/tagpin/cmd/tagpin").CombinedOutput(); err != nil {
+		return "", errors.New(string(out))
+	}
+	return bin, nil
+})
+
+// settings lets charts render nothing, as native sources may.
+const settings = "applications:\n  allow-empty: [\"*\"]\n"
+
+func serve(t *testing.T, sockets string) {
+	t.Helper()
+	bin, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"registries.conf": "registries: []\n", "tagpin.yaml": settings} {
+		if err := os.WriteFile(filepath.Join(sockets, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var log bytes.Buffer
+	cmd := exec.Command(bin, "serve", "--plugins-dir", sockets, "--config-dir", "../..", "--secrets-dir", sockets,
+		"--registries-conf-path", filepath.Join(sockets, "registries.conf"), "--settings", filepath.Join(sockets, "tagpin.yaml"),
+		"--status-socket", "", "--update-loop=false")
+	cmd.Stderr, cmd.Env = &log, append(os.Environ(), "TMPDIR="+sockets)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+		if t.Failed() && testing.Verbose() && *directory == "" {
+			t.Logf("tagpin's log:\n%s", &log)
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for ctx.Err() == nil {
+		if conn, err := net.Dial("unix", filepath.Join(sockets, "tagpin.sock")); err == nil {
+			conn.Close()
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatal("tagpin does not listen")
+}
+
+// unpack writes the files of testdata/*.txtar below dir.
+func unpack(t *testing.T, dir string) {
+	t.Helper()
+	archives, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(archives) == 0 {
+		t.Fatal("no testdata", err)
+	}
+	for _, name := range archives {
+		archive, err := txtar.ParseFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range archive.Files {
+			full := filepath.Join(dir, f.Name)
+			if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(full, f.Data, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	packChart(t, dir, "packed", "shop/charts")
+}
+
+// packChart puts the chart in dir/name as an archive into dir/to, as `helm dependency build` would.
+func packChart(t *testing.T, dir, name, to string) {
+	t.Helper()
+	cmd := exec.Command("helm", "package", name, "-d", to)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+func git(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	id := []string{"-C", dir, "-c", "user.name=Ada", "-c", "user.email=ada@example.com"}
+	out, err := exec.Command("git", append(id, args...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("git %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
