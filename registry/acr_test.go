@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/sirupsen/logrus"
 
 	"github.com/tagpin/tagpin/config"
 	"github.com/tagpin/tagpin/image"
@@ -174,6 +175,23 @@ func TestPasswordOfACRReachesNobodyElse(t *testing.T) {
 	}
 	if got := c.shown(acr.User); len(got) > 0 {
 		t.Errorf("the password was shown to %v", got)
+	}
+}
+
+func TestAnotherRegionIsTold(t *testing.T) {
+	var log strings.Builder
+	c := newCloud(t, func(_ *cloud, o *registry.Options) {
+		l := logrus.New()
+		l.SetOutput(&log)
+		o.Log = l
+	})
+	c.secret("argocd", "acr", "acr", acr.User+":"+acr.Password)
+	c.server(acr.Options{Service: "registry.aliyuncs.com:cn-beijing:26842"}, acrHost).Push("team/app", "v1", acr.Image{})
+	c.want(acrHost, "v1")
+	c.now.advance(2 * time.Minute)
+	c.want(acrHost, "v1")
+	if n := strings.Count(log.String(), "claimed=cn-beijing"); n != 1 || strings.Contains(log.String(), "Canary") {
+		t.Errorf("told %d times: %s", n, log.String())
 	}
 }
 

@@ -118,12 +118,12 @@ func (i *instances) login(ctx context.Context, p *instancePlace) (*login, error)
 	if err != nil {
 		return nil, apiFailure(err)
 	}
-	return kept(&i.mu, i.logins, cache.Key(string(p.ID), p.host(), who)).get(ctx, i.now, func(ctx context.Context) (*login, time.Time, error) {
+	l, err := kept(&i.mu, i.logins, cache.Key(string(p.ID), p.host(), who)).get(ctx, i.now, func(ctx context.Context) (*login, time.Time, error) {
 		var got aliyun.Login
-		err := apiFailure(i.asking(ctx, p, func(keys aliyun.Keys) (err error) {
+		err := i.asking(ctx, p, func(keys aliyun.Keys) (err error) {
 			got, err = i.api.Login(ctx, p.api(), keys)
 			return err
-		}))
+		})
 		if err != nil {
 			return nil, time.Time{}, err
 		}
@@ -132,6 +132,7 @@ func (i *instances) login(ctx context.Context, p *instancePlace) (*login, error)
 			label: fmt.Sprintf("the temporary login of instance %s (%s)", p.ID, p.Auth),
 		}, got.Expires, nil
 	})
+	return l, apiFailure(err)
 }
 
 // forget drops a refused login, unless it was got a moment ago.
@@ -262,8 +263,30 @@ func kept[T any](mu *sync.Mutex, in map[string]*renewed[T], key string) *renewed
 	return in[key]
 }
 
-// get returns the kept value, or a new one when it is near its end. When no new one can be had, the old one serves on.
-func (r *renewed[T]) get(ctx context.Context, now func() time.Time, load func(context.Context) (T, time.Time, error)) (T, error) {
+// A loader gets a value and says when it ends.
+type loader[T any] func(context.Context) (T, time.Time, error)
+
+// get returns the kept value, or a new one when it is near its end. When no new one can be had, the old one serves on. Getting
+// one belongs to no caller: others wait for it, too, and a caller whose ctx ends leaves.
+func (r *renewed[T]) get(ctx context.Context, now func() time.Time, load loader[T]) (T, error) {
+	var (
+		done = make(chan struct{})
+		v    T
+		err  error
+	)
+	go func() {
+		defer close(done)
+		v, err = r.renew(context.WithoutCancel(ctx), now, load)
+	}()
+	select {
+	case <-done:
+		return v, err
+	case <-ctx.Done():
+		return *new(T), context.Cause(ctx)
+	}
+}
+
+func (r *renewed[T]) renew(ctx context.Context, now func() time.Time, load loader[T]) (T, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.have && now().Before(r.until.Add(-min(renewEarly, r.until.Sub(r.from)/4))) {
@@ -272,8 +295,7 @@ func (r *renewed[T]) get(ctx context.Context, now func() time.Time, load func(co
 	if r.failed != nil && now().Sub(r.failedAt) < cache.DefaultErrorTTL {
 		return r.last(now(), r.failed)
 	}
-	// Not the caller's deadline: others wait for the same answer.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewTimeout)
+	ctx, cancel := context.WithTimeout(ctx, renewTimeout)
 	defer cancel()
 	v, until, err := load(ctx)
 	if r.failed, r.failedAt = err, now(); err != nil {

@@ -85,12 +85,18 @@ func (r *Repository) explain(err error, tag string) error {
 		return e
 	}
 	e.Problem, e.Retryable = r.aboutFailure(err)
-	for _, c := range []error{context.Canceled, context.DeadlineExceeded} {
+	e.cause = endOf(err)
+	return e
+}
+
+// endOf is the end of a context that made an error, or nil.
+func endOf(err error) error {
+	for _, c := range []error{context.DeadlineExceeded, context.Canceled} {
 		if errors.Is(err, c) {
-			e.cause = c
+			return c
 		}
 	}
-	return e
+	return nil
 }
 
 // knownCode is the first error code of the answer that the distribution specification defines. Others are not repeated.

@@ -160,6 +160,7 @@ func (r *Repository) explainAPI(err error) *Error {
 	default:
 		problem, retryable := r.aboutFailure(err)
 		e.Problem, e.Retryable = fmt.Sprintf("asking ACR's API for instance %s: %s", r.instance.ID, problem), retryable
+		e.cause = endOf(err)
 	}
 	return e
 }
