@@ -1,0 +1,153 @@
+package update
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tagpin/tagpin/test/acr"
+	"github.com/tagpin/tagpin/test/gitserver"
+)
+
+// tagpinProgram is the binary under test: TAGPIN_BIN, or one that is built for this run.
+var tagpinProgram = sync.OnceValues(func() (string, error) {
+	if bin := os.Getenv("TAGPIN_BIN"); bin != "" {
+		return bin, nil
+	}
+	dir, err := os.MkdirTemp("", "tagpin")
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(dir, "tagpin")
+	cmd := exec.Command("go", "build", "-o", bin, "github.com/tagpin/tagpin/cmd/tagpin")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building tagpin: %w: %s", err, out)
+	}
+	return bin, nil
+})
+
+// process gives the arguments of `tagpin update` for applications of a repository; each reads its own manifest.
+func (w *world) process(repo string, apps ...string) []string {
+	w.t.Helper()
+	dir := w.t.TempDir()
+	settings := filepath.Join(dir, "tagpin.yaml")
+	write(w.t, settings, "bindings:\n- credential: secret:argocd/git-creds\n  kind: git\n  url: "+strings.TrimSuffix(w.git.URL("x"), "/x.git")+"\n")
+	args := []string{"update", "--settings", settings, "--registries-conf-path", w.conf, "--secrets-dir", w.secrets,
+		"--git-cache-dir", filepath.Join(dir, "cache"), "--status-socket", "", "--cache-ttl", "1ms", "--interval", "1s", "--push-distance", "0s"}
+	for _, app := range apps {
+		manifest := filepath.Join(dir, app+".yaml")
+		write(w.t, manifest, fmt.Sprintf(`apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata: {name: %s, namespace: argocd}
+spec:
+  project: default
+  destination: {server: https://kubernetes.default.svc, namespace: demo}
+  source:
+    repoURL: %s
+    path: %s
+    targetRevision: main
+    plugin:
+      name: tagpin
+      parameters:
+      - {name: image-list, string: echoserver=%s}
+      - {name: write-back-method, string: git:secret:argocd/git-creds}
+`, app, w.git.URL(repo), app, echoServer))
+		args = append(args, "--app", manifest)
+	}
+	return args
+}
+
+func write(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// An updater that is killed at any moment loses nothing, writes nothing by halves and nothing twice, and the next one goes on.
+func TestKilledAtAnyMoment(t *testing.T) {
+	bin, err := tagpinProgram()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rounds := 200
+	if testing.Short() {
+		rounds = 20
+	}
+	w := newWorld(t)
+	apps := []string{"one", "two", "three"}
+	files := map[string]string{}
+	for _, app := range apps {
+		files[app+"/Chart.yaml"] = "name: x\n"
+	}
+	w.git.Create("demo", files)
+	w.reg.Push(echo, "v1.0.0", acr.Image{})
+	args := w.process("demo", apps...)
+	random := rand.New(rand.NewPCG(3, 4))
+	newest, persons := "v1.0.0", 0
+	for i := range rounds {
+		cmd := exec.Command(bin, args...)
+		cmd.Stderr = w.log
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if i%5 == 0 {
+			newest = fmt.Sprintf("v1.0.%d", i+1)
+			w.reg.Push(echo, newest, acr.Image{})
+		}
+		if i%7 == 0 {
+			persons++
+			w.git.CommitAs("demo", "main", "Ada <ada@example.com>", "work", map[string]string{fmt.Sprintf("notes/%d", i): "note"})
+		}
+		if i%9 == 0 { // a push that takes long, so that the kill falls into it
+			w.git.Fail(gitserver.Slow(100 * time.Millisecond))
+		}
+		time.Sleep(time.Duration(50+random.IntN(400)) * time.Millisecond)
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		w.git.Fail(nil)
+	}
+	out, err := exec.Command(bin, append(args, "--once")...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("the last check: %v: %s", err, out)
+	}
+
+	for _, app := range apps {
+		if got := w.git.File("demo", "main", app+"/.argocd-source-"+app+".yaml"); got != pins(newest) {
+			t.Errorf("%s is pinned to %q, want %s", app, got, newest)
+		}
+	}
+	w.line("demo", "fsck", "--strict")
+	if n := w.line("demo", "rev-list", "--count", "--author=Ada", "main"); n != fmt.Sprint(persons) {
+		t.Errorf("%s of %d commits of the person are left", n, persons)
+	}
+	wantForward(t, w, apps)
+}
+
+// wantForward checks that each of tagpin's commits changes one pin file, from what was there to a greater tag.
+func wantForward(t *testing.T, w *world, apps []string) {
+	t.Helper()
+	seen := map[string]bool{}
+	for _, sha := range strings.Fields(w.line("demo", "rev-list", "--reverse", "--author=tagpin", "main")) {
+		changed := w.line("demo", "diff-tree", "-r", "--no-commit-id", "--name-only", sha)
+		if strings.Count(changed, "\n") != 0 || !strings.Contains(changed, "/.argocd-source-") {
+			t.Errorf("commit %s changes %q, want one pin file", sha, changed)
+			continue
+		}
+		content := w.git.File("demo", sha, changed)
+		if seen[changed+content] {
+			t.Errorf("commit %s writes again what was there before: %s", sha, content)
+		}
+		seen[changed+content] = true
+	}
+	if len(seen) < len(apps) {
+		t.Errorf("only %d commits", len(seen))
+	}
+}
