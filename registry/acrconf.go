@@ -59,9 +59,16 @@ func checkInstances(settings config.ACR, entries []Endpoint) error {
 		if e.ACR == nil {
 			continue
 		}
-		if i, listed := settings.Instance(e.ACR.ID); listed && string(i.Region) != e.ACR.Region {
+		i, listed := settings.Instance(e.ACR.ID)
+		h, known := e.acrHost()
+		switch {
+		case !listed:
+		case string(i.Region) != e.ACR.Region:
 			return fmt.Errorf("registries.conf: registry %q: acr_region: tagpin.yaml has instance %s in %s: correct one of them",
 				e.Name, e.ACR.ID, i.Region)
+		case known && h.instance != string(i.Name):
+			return fmt.Errorf("registries.conf: registry %q: acr_instance_id: the host is that of %q, and tagpin.yaml has instance %s as %q: "+
+				"correct one of them", e.Name, h.instance, e.ACR.ID, i.Name)
 		}
 	}
 	return nil

@@ -197,3 +197,20 @@ func TestACRInRegistriesConf(t *testing.T) {
 		}
 	}
 }
+
+func TestNamesOfOneRegistryShareALimit(t *testing.T) {
+	r := &Registries{quotas: map[string]*quota{}, conf: &confFile{conf: mustConf(t, `registries:
+- {name: vpc, prefix: registry-vpc.cn-hangzhou.aliyuncs.com, api_url: 'https://registry-vpc.cn-hangzhou.aliyuncs.com', limit: 3}
+`)}}
+	of := func(host string) *quota {
+		e, _ := r.conf.conf.find(image.Image{Registry: host, Repository: "ns/app"})
+		return r.quota(e)
+	}
+	public := of("registry.cn-hangzhou.aliyuncs.com")
+	if vpc := of("registry-vpc.cn-hangzhou.aliyuncs.com"); vpc != public || vpc.rate.Limit() != 3 {
+		t.Errorf("%v requests per second, and the names share them: %t", vpc.rate.Limit(), vpc == public)
+	}
+	if of("registry.cn-beijing.aliyuncs.com") == public {
+		t.Error("two regions share a limit")
+	}
+}

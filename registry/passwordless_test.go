@@ -269,6 +269,12 @@ func TestRegionOfAnInstanceMustAgree(t *testing.T) {
 	if _, err := registry.New(registry.Options{ConfPath: path, Settings: settings}); err == nil || !strings.Contains(err.Error(), "tagpin.yaml has instance cri-demo1 in cn-shanghai") {
 		t.Error(err)
 	}
+	if err := os.WriteFile(path, []byte(strings.NewReplacer("cn-beijing", "cn-shanghai", "https://cr.example.com", "https://"+otherEEHost).Replace(conf)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := registry.New(registry.Options{ConfPath: path, Settings: settings}); err == nil || !strings.Contains(err.Error(), `the host is that of "other"`) {
+		t.Error(err)
+	}
 	settings.ACR.Instances[0].Region = "oss-cn-shanghai"
 	if _, err := registry.New(registry.Options{Settings: settings}); err == nil || !strings.Contains(err.Error(), "no region of ACR") {
 		t.Error(err)
