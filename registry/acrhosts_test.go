@@ -126,6 +126,7 @@ func TestIdentity(t *testing.T) {
 - {name: custom, prefix: cr.example.com, api_url: 'https://cr.example.com', acr_instance_id: cri-demo1, acr_region: cn-shanghai}
 - {name: alias, prefix: acr.corp, api_url: 'https://registry-vpc.cn-hangzhou.aliyuncs.com'}
 - {name: loose, prefix: registry-internal.cn-beijing.aliyuncs.com, api_url: 'https://registry-internal.cn-beijing.aliyuncs.com', insecure: true}
+- {name: inspected, prefix: registry-vpc.cn-beijing.aliyuncs.com, api_url: 'https://registry-vpc.cn-beijing.aliyuncs.com', ca_file: /corp.pem}
 - {name: mirror, prefix: ghcr.io, api_url: 'https://mirror.example'}
 `)}}
 	r.opts.Settings.ACR.Instances = []config.ACRInstance{{ID: "cri-demo1", Name: "demo", Region: "cn-shanghai", Auth: config.ACRAuth{RRSA: true}}}
@@ -154,6 +155,7 @@ func TestIdentity(t *testing.T) {
 		{hz, "registry.oss-cn-hangzhou.aliyuncs.com/ns/app", false, false, false},
 		{hz, "registry.cn-hangzhou.aliyuncs.com.evil.example/ns/app", false, false, false},
 		{"registry.cn-beijing.aliyuncs.com/ns/app", "registry-internal.cn-beijing.aliyuncs.com/ns/app", true, true, false},
+		{"registry.cn-beijing.aliyuncs.com/ns/app", "registry-vpc.cn-beijing.aliyuncs.com/ns/app", true, true, false},
 		{"crpi-a.cn-beijing.personal.cr.aliyuncs.com/ns/app", "crpi-a-vpc.cn-beijing.personal.cr.aliyuncs.com/ns/app", true, true, true},
 		{"crpi-a.cn-beijing.personal.cr.aliyuncs.com/ns/app", "crpi-b.cn-beijing.personal.cr.aliyuncs.com/ns/app", false, false, false},
 		{"demo-registry.cn-shanghai.cr.aliyuncs.com/ns/app", "demo-registry-vpc.cn-shanghai.cr.aliyuncs.com/ns/app", true, true, true},

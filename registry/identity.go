@@ -49,9 +49,10 @@ func (r *Registries) canonical(e *Endpoint, host string) string {
 }
 
 // origin names where answers come from, for cache keys and limits. Host names of one registry are one origin, but only where
-// the server's certificate was verified: whoever can forge the answers of an insecure entry must not fill the cache of another.
+// the server's certificate was verified as anybody's would be: whoever can forge the answers of an insecure entry, or of one with
+// a certificate authority of its own, must not fill the cache of another.
 func (r *Registries) origin(e *Endpoint) string {
-	if e.Insecure || e.API.Scheme != "https" {
+	if e.Insecure || e.API.Scheme != "https" || e.CAFile != "" || e.CAData != "" {
 		return e.API.String()
 	}
 	if name := r.canonical(e, canonicalHost(e.API.Host)); name != "" {
