@@ -81,6 +81,7 @@ func newWorld(t testing.TB) *world {
 type updater struct {
 	*reconcile.Loop
 	registries *registry.Registries
+	cache      string
 }
 
 // updater makes a loop with caches of its own. ttl is that of tag lists.
@@ -103,14 +104,15 @@ bindings:
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	writer, err := writeback.New(writeback.Options{CacheDir: w.t.TempDir(), Settings: settings, Secrets: secrets})
+	cache := w.t.TempDir()
+	writer, err := writeback.New(writeback.Options{CacheDir: cache, Settings: settings, Secrets: secrets})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	loop := reconcile.New(reconcile.Options{
 		Store: reconcile.NewMemory(), Resolver: resolver{registries}, Writer: writer, Log: log, Distance: time.Nanosecond,
 	})
-	return &updater{loop, registries}
+	return &updater{loop, registries, cache}
 }
 
 type resolver struct{ r *registry.Registries }
