@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -32,10 +33,14 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	custom := acr.Start(t, acr.Options{TLS: true, Service: "registry.aliyuncs.com:cn-shanghai:china:cri-abc123"})
+	custom.Push("team/app", "v1.0", acr.Image{Created: built})
+	commands := hookCommands()
 	remotes := servers{reg, gitserver.Start(t, gitserver.Options{Username: gitUser, Password: gitPassword})}
+	maps.Copy(commands, remotes.commands())
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata/script",
-		Cmds:               remotes.commands(),
+		Cmds:               commands,
 		UpdateScripts:      os.Getenv("UPDATE_SCRIPTS") != "",
 		RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
@@ -54,6 +59,10 @@ func TestScripts(t *testing.T) {
 			env.Setenv("TAGPIN_SECRETS_DIR", filepath.Join(env.WorkDir, "secrets"))
 			env.Setenv("ECHO", "registry.cn-hangzhou.aliyuncs.com/haoshuwei24/echo-server")
 			env.Setenv("ROOT", root)
+			env.Setenv("CUSTOM", custom.Host()) // a custom domain of an Enterprise instance, whose certificate is in custom.pem
+			if err := os.WriteFile(filepath.Join(env.WorkDir, "custom.pem"), custom.CA(), 0o600); err != nil {
+				return err
+			}
 			env.Setenv("ACR_LOGIN", acr.User+":"+acr.Password)
 			if err := os.WriteFile(filepath.Join(secret, "acr"), []byte(acr.User+":"+acr.Password), 0o600); err != nil {
 				return err
