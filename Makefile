@@ -11,7 +11,7 @@ LIGHT     := ./image ./resolve ./cache ./config ./registry ./reconcile ./writeba
 # Static binaries, and one build of the dependencies for all targets. Only the race detector needs cgo.
 export CGO_ENABLED := 0
 
-.PHONY: all build test race lint bench demo e2e deps clean
+.PHONY: all build test race lint parity bench demo e2e deps clean
 
 all: build
 
@@ -35,6 +35,11 @@ lint: $(LINT) ## the style budget of .golangci.yml
 $(LINT): Makefile
 	GOBIN=$(CURDIR)/$(BIN) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 	@touch $@
+
+parity: build ## every chart and overlay below DIR, rendered by Argo CD itself and by tagpin: exit status 1 where they differ
+	@test -d "$(DIR)" || { echo "usage: make parity DIR=directory" >&2; exit 1; }
+	@ARGOCD_LOG_LEVEL=fatal TAGPIN_BIN=$(CURDIR)/$(BIN)/tagpin $(GO) test ./test/parity -run '^TestDirectory$$' -count 1 -v \
+		-timeout 0 -args -dir "$(abspath $(DIR))"
 
 bench: deps ## speed, as ratios and counts
 	$(GO) test -run '^$$' -bench . -benchmem ./image ./resolve ./cache ./registry ./render ./plugin ./writeback/... ./test/update

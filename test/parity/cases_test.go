@@ -75,7 +75,7 @@ func (b bench) compare(t *testing.T, repo string, c testCase) {
 	want, wantErr := b.server.Generate(t.Context(), argocd.Request{App: c.App, RepoURL: repo, Source: native, NoCache: true})
 	app := cmp.Or(c.Moved, c.App)
 	got, gotErr := b.server.Generate(t.Context(), argocd.Request{App: app, RepoURL: repo, Source: tagpin, NoCache: true})
-	diff, err := difference(want, got, nil)
+	diff, err := difference(want, got)
 	if err != nil {
 		t.Fatal(err)
 	}

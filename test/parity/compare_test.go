@@ -36,37 +36,132 @@ func objects(manifests []string) ([]object, error) {
 	return out, nil
 }
 
-// difference compares object by object, and then the order; it is empty when nothing differs. Objects named in except are left
-// out.
-func difference(native, tagpin []string, except map[string]bool) (string, error) {
-	want, err := objects(native)
+// A standard is what native renders: what tagpin is held against.
+type standard struct {
+	objects  []object
+	anyOrder bool
+	varies   int // objects of which something differs between native renders
+}
+
+// anew stands for a value that native makes anew each time: random, of the clock, a certificate.
+const anew = "(made anew each time)"
+
+// again takes in another native render: what differs between the two does not count any more.
+func (s *standard) again(manifests []string) error {
+	other, err := objects(manifests)
+	if err != nil {
+		return err
+	}
+	align(s.objects, other)
+	s.anyOrder = s.anyOrder || !slices.Equal(keys(s.objects), keys(other))
+	s.varies = 0
+	for i, o := range s.objects {
+		if j := find(other, o.key); j >= 0 {
+			masked, _ := mask(o.fields, other[j].fields).(map[string]any)
+			if s.objects[i].fields = masked; !cmp.Equal(masked, other[j].fields) {
+				s.varies++
+			}
+		}
+	}
+	return nil
+}
+
+// align gives objects whose name is another one each time the name that they have in want, by their place.
+func align(want, other []object) {
+	for i, o := range want {
+		if i < len(other) && find(other, o.key) < 0 && find(want, other[i].key) < 0 {
+			other[i].key = o.key
+		}
+	}
+}
+
+// mask replaces what differs between two values by anew.
+func mask(a, b any) any {
+	switch x := a.(type) {
+	case map[string]any:
+		y, ok := b.(map[string]any)
+		if !ok {
+			return anew
+		}
+		out := map[string]any{}
+		for k := range x {
+			out[k] = mask(x[k], y[k])
+		}
+		return out
+	case []any:
+		y, ok := b.([]any)
+		if !ok || len(x) != len(y) {
+			return anew
+		}
+		out := make([]any, len(x))
+		for i := range x {
+			out[i] = mask(x[i], y[i])
+		}
+		return out
+	}
+	if !cmp.Equal(a, b) {
+		return anew
+	}
+	return a
+}
+
+// masked puts anew into a value where pattern has it.
+func masked(pattern, value any) any {
+	if pattern == anew {
+		return anew
+	}
+	switch x := pattern.(type) {
+	case map[string]any:
+		if y, ok := value.(map[string]any); ok {
+			out := map[string]any{}
+			for k := range y {
+				out[k] = masked(x[k], y[k])
+			}
+			return out
+		}
+	case []any:
+		if y, ok := value.([]any); ok && len(x) == len(y) {
+			out := make([]any, len(y))
+			for i := range y {
+				out[i] = masked(x[i], y[i])
+			}
+			return out
+		}
+	}
+	return value
+}
+
+// difference compares object by object, and then the order; it is empty when nothing differs.
+func (s *standard) difference(manifests []string) (string, error) {
+	got, err := objects(manifests)
 	if err != nil {
 		return "", err
 	}
-	got, err := objects(tagpin)
-	if err != nil {
-		return "", err
+	if s.varies > 0 {
+		align(s.objects, got)
 	}
-	varies := func(o object) bool { return except[o.key] }
-	want, got = slices.DeleteFunc(want, varies), slices.DeleteFunc(got, varies)
 	var out strings.Builder
-	for _, w := range want {
-		i := slices.IndexFunc(got, func(g object) bool { return g.key == w.key })
+	for _, w := range s.objects {
+		i := find(got, w.key)
 		if i < 0 {
 			fmt.Fprintf(&out, "only native has %s\n", w.key)
-		} else if diff := cmp.Diff(w.fields, got[i].fields); diff != "" {
+		} else if diff := cmp.Diff(any(w.fields), masked(w.fields, got[i].fields)); diff != "" {
 			fmt.Fprintf(&out, "%s (-native +tagpin):\n%s", w.key, diff)
 		}
 	}
 	for _, g := range got {
-		if !slices.ContainsFunc(want, func(w object) bool { return w.key == g.key }) {
+		if find(s.objects, g.key) < 0 {
 			fmt.Fprintf(&out, "only tagpin has %s\n", g.key)
 		}
 	}
-	if diff := cmp.Diff(keys(want), keys(got)); diff != "" && out.Len() == 0 {
+	if diff := cmp.Diff(keys(s.objects), keys(got)); diff != "" && out.Len() == 0 && !s.anyOrder {
 		fmt.Fprintf(&out, "the order (-native +tagpin):\n%s", diff)
 	}
 	return out.String(), nil
+}
+
+func find(list []object, key string) int {
+	return slices.IndexFunc(list, func(o object) bool { return o.key == key })
 }
 
 func keys(list []object) []string {
@@ -77,24 +172,10 @@ func keys(list []object) []string {
 	return out
 }
 
-// varying names the objects that differ between two native renders.
-func varying(a, b []string) (map[string]bool, error) {
-	first, err := objects(a)
+func difference(native, tagpin []string) (string, error) {
+	want, err := objects(native)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	second, err := objects(b)
-	if err != nil {
-		return nil, err
-	}
-	out := map[string]bool{}
-	for _, pair := range [][2][]object{{first, second}, {second, first}} {
-		for _, o := range pair[0] {
-			i := slices.IndexFunc(pair[1], func(x object) bool { return x.key == o.key })
-			if i < 0 || !cmp.Equal(o.fields, pair[1][i].fields) {
-				out[o.key] = true
-			}
-		}
-	}
-	return out, nil
+	return (&standard{objects: want}).difference(tagpin)
 }

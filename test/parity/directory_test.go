@@ -53,7 +53,7 @@ func discover(dir string) ([]string, error) {
 		case d.IsDir() && d.Name() == ".git":
 			return fs.SkipDir
 		}
-		if d.Name() == "Chart.yaml" || slices.Contains(konfig.RecognizedKustomizationFileNames(), d.Name()) {
+		if !d.IsDir() && (d.Name() == "Chart.yaml" || slices.Contains(konfig.RecognizedKustomizationFileNames(), d.Name())) {
 			rel, err := filepath.Rel(dir, filepath.Dir(name))
 			found = append(found, filepath.ToSlash(rel))
 			return err
@@ -80,8 +80,8 @@ func (b bench) application(ctx context.Context, dir, path string) result {
 
 func isKustomization(dir string) bool {
 	return slices.ContainsFunc(konfig.RecognizedKustomizationFileNames(), func(name string) bool {
-		_, err := os.Stat(filepath.Join(dir, name))
-		return err == nil
+		info, err := os.Stat(filepath.Join(dir, name))
+		return err == nil && !info.IsDir()
 	})
 }
 
@@ -108,7 +108,10 @@ func report(w io.Writer, results []result, counts map[string]int) error {
 				continue
 			}
 			note, rest, _ := strings.Cut(strings.TrimSpace(r.detail), "\n")
-			fmt.Fprintf(table, "%s\t%s\t%s\n", r.outcome, r.path, cut(strings.TrimPrefix(note, "plugin sidecar failed. "), 200))
+			if _, reason, found := strings.Cut(note, "application gitops-demo: "); found {
+				note = reason
+			}
+			fmt.Fprintf(table, "%s\t%s\t%s\n", r.outcome, r.path, cut(note, 200))
 			if outcome != equal && outcome != neither && rest != "" {
 				fmt.Fprintf(table, "%s\n", cut(rest, shown))
 			}
