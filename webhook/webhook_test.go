@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"bytes"
-	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -327,36 +326,6 @@ func TestManyAddresses(t *testing.T) {
 	}
 	if !l.allow("192.0.2.1:1", now.Add(time.Hour)) || len(l.by) != 1 {
 		t.Errorf("%d addresses after an hour", len(l.by))
-	}
-}
-
-func TestServe(t *testing.T) {
-	f := newFixture(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	for _, files := range []Files{{Cert: "a"}, {Key: "a"}, {Cert: "/nonexistent", Key: "/nonexistent"}} {
-		if l, err := Listen(ctx, "127.0.0.1:0", files); err == nil {
-			l.Close()
-			t.Errorf("listens with %+v", files)
-		}
-	}
-	listener, err := Listen(ctx, "127.0.0.1:0", Files{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- f.Serve(ctx, listener) }()
-	resp, err := http.Post("http://"+listener.Addr().String()+"/webhook/acr?secret="+secretA, "application/json", strings.NewReader(acrPush)) //nolint:noctx // a test
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		t.Errorf("HTTP %d", resp.StatusCode)
-	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
 	}
 }
 
