@@ -39,6 +39,9 @@ func (f *updateCommand) run(cmd *cobra.Command, _ []string) error {
 	if len(f.apps) == 0 {
 		return errors.New("--app is missing: name the manifests of the Applications to keep up to date")
 	}
+	if f.once && f.update.webhook != (webhookFlags{}) {
+		return errors.New("--webhook-addr: with --once nobody listens: leave one of them out")
+	}
 	engine, err := f.files.open(cmd.Flags(), "")
 	if err != nil {
 		return err
