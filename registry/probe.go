@@ -77,11 +77,22 @@ func (p *Probe) Challenge(ctx context.Context) (Challenge, error) {
 	if realm, err := url.Parse(answer.Parameters["realm"]); err == nil && hostRE.MatchString(realm.Host) {
 		c.Realm = clip(realm.Host)
 	}
-	said, ok := parseService(url.Values{"service": {answer.Parameters["service"]}})
-	if _, known := p.repo.r.claims(ep); ok && known == "" && said.instance != "" && slices.Contains(acrRegions(), said.region) {
-		c.Claimed = &ACRRef{said.instance, said.region}
+	if said, ok := parseService(url.Values{"service": {answer.Parameters["service"]}}); ok {
+		c.Claimed = p.claimed(said)
 	}
 	return c, nil
+}
+
+// claimed is what registries.conf could say, or nil.
+func (p *Probe) claimed(said claim) *ACRRef {
+	_, known := p.repo.r.claims(p.repo.ep)
+	if known != "" || said.instance == "" || !slices.Contains(acrRegions(), said.region) {
+		return nil
+	}
+	if h, ok := parseACR(p.repo.ep.API.Hostname()); ok && (h.edition != enterprise || h.region != said.region) {
+		return nil // the name tells better
+	}
+	return &ACRRef{said.instance, said.region}
 }
 
 // Propose is what to add to registries.conf if the host is the instance that it says it is.
