@@ -31,19 +31,19 @@ type reading struct {
 
 func (w *Writer) read(ctx context.Context, repo remote, p image.Place, r reading) (image.Branch, error) {
 	updates := r.updates
-	tip, remembered := w.remembered(p)
+	tip, remembered, told := w.remembered(p)
 	// A push to a branch of proposals doesn't find out whether the base moved.
-	if r.fresh || !remembered || p.Proposes() {
+	if r.fresh && !told || !remembered || p.Proposes() {
 		var err error
 		if tip, err = repo.Tip(ctx, p.Base); git.KindOf(err) == git.NoBranch {
 			return image.Branch{Name: p.Base}, nil
 		} else if err != nil {
 			return image.Branch{}, err
 		}
-		w.remember(p, tip)
-		remembered = false
+		w.remember(p, tip, false)
+		told = true
 	}
-	b := image.Branch{Name: tip.Branch, Exists: true, Default: tip.Branch == tip.Default, Tip: tip.SHA, Remembered: remembered}
+	b := image.Branch{Name: tip.Branch, Exists: true, Default: tip.Branch == tip.Default, Tip: tip.SHA, Remembered: !told}
 	b.Apps = make([]image.Recorded, len(updates))
 	targets := make([]target, len(updates))
 	var paths []string
@@ -58,7 +58,7 @@ func (w *Writer) read(ctx context.Context, repo remote, p image.Place, r reading
 	slices.Sort(paths)
 	files, err := repo.Read(ctx, tip.SHA, slices.Compact(paths))
 	if git.KindOf(err) == git.Gone {
-		w.remember(p, git.Tip{}) // rewritten history: begin again from where the branch is now
+		w.remember(p, git.Tip{}, false) // rewritten history: begin again from where the branch is now
 	}
 	if err != nil {
 		return image.Branch{}, err

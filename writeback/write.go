@@ -28,7 +28,7 @@ func (w *Writer) Write(ctx context.Context, p image.Place, b image.Branch, commi
 func (w *Writer) write(ctx context.Context, repo remote, p image.Place, b image.Branch, commits []image.Commit) (image.Written, error) {
 	key, basis := repo.branch(b.Name), basisOf(b.Tip, commits)
 	if told := w.paused(key, basis); told != "" {
-		w.remember(p, git.Tip{}) // when the branch moves it may take the push
+		w.remember(p, git.Tip{}, false) // when the branch moves it may take the push
 		return image.Written{Refused: told}, nil
 	}
 	done := image.Written{Commits: make([]string, len(commits)), Errs: map[int]error{}}
@@ -49,15 +49,17 @@ func (w *Writer) write(ctx context.Context, repo remote, p image.Place, b image.
 	}
 	pushed, err := repo.Push(ctx, b.Name, b.Tip, head)
 	if err != nil {
-		w.remember(p, git.Tip{}) // it may have arrived all the same: look
+		w.remember(p, git.Tip{}, false) // it may have arrived all the same: look
 		return image.Written{}, err
 	}
 	switch pushed = w.judge(key, basis, pushed); pushed.Status {
 	case git.Stale:
-		w.remember(p, git.Tip{})
+		tip, _, _ := w.remembered(p)
+		tip.SHA = pushed.Tip // may be empty: then it is asked for
+		w.remember(p, tip, true)
 		return image.Written{Moved: true}, nil
 	case git.Refused:
-		w.remember(p, git.Tip{})
+		w.remember(p, git.Tip{}, false)
 		return image.Written{Refused: pushed.Reason}, nil
 	}
 	for i, c := range commits {
@@ -65,9 +67,9 @@ func (w *Writer) write(ctx context.Context, repo remote, p image.Place, b image.
 			w.wrote(p, b.Tip, head, c)
 		}
 	}
-	tip, _ := w.remembered(p)
+	tip, _, _ := w.remembered(p)
 	tip.SHA = head
-	w.remember(p, tip)
+	w.remember(p, tip, false)
 	return done, nil
 }
 

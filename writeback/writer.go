@@ -42,7 +42,7 @@ type Writer struct {
 	loans loans
 	o     Options
 	mu    sync.Mutex
-	tips  map[image.Place]git.Tip // where branches were when they were last seen
+	tips  map[image.Place]knownTip // where branches were when they were last seen
 	// histories are what was found out about who wrote which pin.
 	histories map[historyKey]history
 	pauses    map[pauseKey]pause
@@ -69,7 +69,7 @@ func New(o Options) (*Writer, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	w := &Writer{o: o, tips: map[image.Place]git.Tip{}, histories: map[historyKey]history{}, pauses: map[pauseKey]pause{}}
+	w := &Writer{o: o, tips: map[image.Place]knownTip{}, histories: map[historyKey]history{}, pauses: map[pauseKey]pause{}}
 	if _, err := rand.Read(w.key[:]); err != nil {
 		return nil, err
 	}
@@ -78,20 +78,31 @@ func New(o Options) (*Writer, error) {
 
 func defaultAuthor() git.Person { return git.Person{Name: DefaultUser, Email: DefaultEmail} }
 
-func (w *Writer) remembered(p image.Place) (git.Tip, bool) {
+// A knownTip is where a branch was when it was last seen. told means that the remote said so a moment ago, in answer to a push
+// that came too late.
+type knownTip struct {
+	git.Tip
+	told bool
+}
+
+// remembered gives where a branch was. told is true once: then it needn't be asked for.
+func (w *Writer) remembered(p image.Place) (tip git.Tip, known, told bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	t, ok := w.tips[p]
-	return t, ok
+	t, known := w.tips[p]
+	if known {
+		w.tips[p] = knownTip{Tip: t.Tip}
+	}
+	return t.Tip, known, t.told
 }
 
 // remember keeps where a branch is; an empty commit forgets it.
-func (w *Writer) remember(p image.Place, t git.Tip) {
+func (w *Writer) remember(p image.Place, t git.Tip, told bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if t.SHA == "" {
 		delete(w.tips, p)
 		return
 	}
-	w.tips[p] = t
+	w.tips[p] = knownTip{t, told}
 }

@@ -92,7 +92,7 @@ func (e *engine) generator(observer plugin.Observer) *plugin.Generator {
 	return plugin.NewGenerator(plugin.Settings{
 		Resolver:   e,
 		NoMatch:    resolve.NoMatch,
-		Pins:       pinReader{e.log},
+		Pins:       pinReader{e.log, e.registries.SameImage},
 		Observer:   observer,
 		Defaults:   e.defaults(),
 		AllowEmpty: e.settings.AllowsEmpty,

@@ -105,7 +105,7 @@ func (f *pinFlags) pin(ctx context.Context, out io.Writer, c checkout, u image.U
 	if info, err := root.Stat(c.dir.Path); err != nil || !info.IsDir() {
 		return fmt.Errorf("there is no directory %s in %s: name the root of a checkout", c.dir.Path, c.dir.Root)
 	}
-	writer, err := writeback.New(writeback.Options{Settings: c.engine.settings})
+	writer, err := writeback.New(writeback.Options{Settings: c.engine.settings, Same: c.engine.registries.SameImage})
 	if err != nil {
 		return err
 	}

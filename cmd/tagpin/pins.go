@@ -12,7 +12,11 @@ import (
 )
 
 // pinReader implements plugin.Pins: it reads the pin file of the commit that is rendered.
-type pinReader struct{ log logrus.FieldLogger }
+type pinReader struct {
+	log logrus.FieldLogger
+	// same says which names are one repository: ACR's public, VPC and internal ones are.
+	same func(a, b image.Image) bool
+}
 
 func (p pinReader) Read(dir plugin.Dir, app image.Application, o image.Options) ([]image.Pin, error) {
 	pins := make([]image.Pin, len(o.Images))
@@ -32,7 +36,7 @@ func (p pinReader) Read(dir plugin.Dir, app image.Application, o image.Options) 
 	if file.Name == "" && len(file.Others) > 0 {
 		log.Warnf("there is no %s, but %v, which are other applications' pins", edit.PinFileName(app.Name), file.Others)
 	}
-	matched, _, err := edit.Match(file.Pins, o.Images, nil)
+	matched, _, err := edit.Match(file.Pins, o.Images, p.same)
 	var none *edit.NoneMatchError
 	if errors.As(err, &none) && len(file.Pins) > 0 {
 		log.Warn(err)

@@ -94,6 +94,7 @@ func (f *updateFlags) open(ctx context.Context, flags *pflag.FlagSet, e *engine,
 		Template:   template,
 		SignOff:    f.commit.signOff,
 		Sign:       signer,
+		Same:       e.registries.SameImage,
 	})
 	if err != nil {
 		return nil, err

@@ -1,11 +1,14 @@
 package update
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -129,25 +132,51 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		t.Errorf("%s of %d commits of the person are left", n, persons)
 	}
 	wantForward(t, w, apps)
+	wantNoProcess(t, args[slices.Index(args, "--git-cache-dir")+1])
 }
 
-// wantForward checks that each of tagpin's commits changes one pin file, from what was there to a greater tag.
+// wantForward checks that each of tagpin's commits changes one pin file, to a greater tag than was there.
 func wantForward(t *testing.T, w *world, apps []string) {
 	t.Helper()
-	seen := map[string]bool{}
+	last := map[string]int{}
 	for _, sha := range strings.Fields(w.line("demo", "rev-list", "--reverse", "--author=tagpin", "main")) {
 		changed := w.line("demo", "diff-tree", "-r", "--no-commit-id", "--name-only", sha)
 		if strings.Count(changed, "\n") != 0 || !strings.Contains(changed, "/.argocd-source-") {
 			t.Errorf("commit %s changes %q, want one pin file", sha, changed)
 			continue
 		}
-		content := w.git.File("demo", sha, changed)
-		if seen[changed+content] {
-			t.Errorf("commit %s writes again what was there before: %s", sha, content)
+		_, tag, _ := strings.Cut(strings.TrimSpace(w.git.File("demo", sha, changed)), "tag: v1.0.")
+		version, err := strconv.Atoi(tag)
+		before, pinned := last[changed]
+		if err != nil || pinned && version <= before {
+			t.Errorf("commit %s goes from v1.0.%d to v1.0.%s (%v)", sha, before, tag, err)
 		}
-		seen[changed+content] = true
+		last[changed] = version
 	}
-	if len(seen) < len(apps) {
-		t.Errorf("only %d commits", len(seen))
+	if len(last) != len(apps) {
+		t.Errorf("%d applications have commits, want %d", len(last), len(apps))
 	}
+}
+
+// wantNoProcess checks that no process is left that names a directory.
+func wantNoProcess(t *testing.T, dir string) {
+	t.Helper()
+	var left []string
+	for range 50 {
+		left = nil
+		files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			if line, err := os.ReadFile(f); err == nil && bytes.Contains(line, []byte(dir)) {
+				left = append(left, strings.ReplaceAll(string(line), "\x00", " "))
+			}
+		}
+		if len(left) == 0 {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Errorf("left behind: %q", left)
 }

@@ -65,7 +65,7 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		for _, canary := range []string{gitPassword, acr.Password, acr.Leak} {
+		for _, canary := range []string{"Canary", acr.Leak} { // every password has the word in it
 			if strings.Contains(w.log.String(), canary) {
 				t.Errorf("the log gives %q away:\n%s", canary, w.log)
 			}
