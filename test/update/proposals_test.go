@@ -1,14 +1,9 @@
 package update
 
 import (
-	"fmt"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/sirupsen/logrus"
-
-	"github.com/tagpin/tagpin/config"
 	"github.com/tagpin/tagpin/image"
 	"github.com/tagpin/tagpin/reconcile"
 	"github.com/tagpin/tagpin/test/acr"
@@ -20,23 +15,8 @@ const ada = "Ada <ada@example.com>"
 // updaterWith is updater with more settings, and the operator's other options.
 func (w *world) updaterWith(settings string, o writeback.Options) *updater {
 	w.t.Helper()
-	var err error
-	if o.Settings, err = config.Parse("tagpin.yaml", fmt.Appendf(nil, "bindings:\n- {credential: secret:argocd/git-creds, kind: git, url: %q}\n%s",
-		strings.TrimSuffix(w.git.URL("x"), "/x.git"), settings)); err != nil {
-		w.t.Fatal(err)
-	}
-	o.CacheDir, o.Secrets = w.t.TempDir(), config.OpenSecrets(w.secrets)
-	writer, err := writeback.New(o)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	log := logrus.New()
-	log.SetOutput(w.log)
-	u := w.updater(ttl)
-	u.Loop = reconcile.New(reconcile.Options{
-		Store: reconcile.NewMemory(), Resolver: resolver{u.registries}, Writer: writer, Log: log, Distance: time.Nanosecond,
-	})
-	return u
+	o.Settings = w.settings(settings)
+	return w.updaterOf(ttl, o)
 }
 
 // pushes counts what was sent to the server as a push since the last Reset, whether it took it or not.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tagpin/tagpin/image"
+	"github.com/tagpin/tagpin/reconcile"
 	"github.com/tagpin/tagpin/test/acr"
 )
 
@@ -268,5 +269,34 @@ func TestManyWriters(t *testing.T) {
 	}
 	if pushes >= apps {
 		t.Errorf("%d checks pushed, want fewer than applications", pushes)
+	}
+
+	// A new tag for all of them, and a revert of one: only that one moves, and it stays.
+	w.reg.Push(echo, "v2.0", acr.Image{})
+	u := w.updater(ttl)
+	var hints []reconcile.Hint
+	for i := range apps {
+		hints = append(hints, w.hint("mono", fmt.Sprintf("app-%02d", i), fmt.Sprintf("apps/app-%02d", i)))
+	}
+	w.git.Reset()
+	if sum := u.check(t, hints...); sum.Updated != apps {
+		t.Fatalf("summary %+v", sum)
+	}
+	if n := w.git.Counts().Requests; n > 12 {
+		t.Errorf("the first update of a cold cache made %d Git requests for %d applications", n, apps)
+	}
+	w.git.CommitAs("mono", "main", "Ada <ada@example.com>", "Revert", map[string]string{"apps/app-07/.argocd-source-app-07.yaml": pins("v1.0")})
+	for i := range hints {
+		hints[i].App.Revision = w.git.Tip("mono", "main")
+	}
+	u.check(t, hints...)
+	for i := range apps {
+		want := "v2.0"
+		if i == 7 {
+			want = "v1.0"
+		}
+		if got := w.git.File("mono", "main", fmt.Sprintf("apps/app-%02d/.argocd-source-app-%02d.yaml", i, i)); got != pins(want) {
+			t.Errorf("app-%02d after the revert: %q", i, got)
+		}
 	}
 }

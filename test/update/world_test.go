@@ -87,32 +87,40 @@ type updater struct {
 // updater makes a loop with caches of its own. ttl is that of tag lists.
 func (w *world) updater(ttl time.Duration) *updater {
 	w.t.Helper()
-	settings, err := config.Parse("tagpin.yaml", fmt.Appendf(nil, `
-bindings:
-- credential: secret:argocd/git-creds
-  kind: git
-  url: %s
-`, strings.TrimSuffix(w.git.URL("x"), "/x.git")))
+	return w.updaterOf(ttl, writeback.Options{Settings: w.settings("")})
+}
+
+// settings bind the credential to the Git server; more is added to them.
+func (w *world) settings(more string) config.Settings {
+	w.t.Helper()
+	s, err := config.Parse("tagpin.yaml", fmt.Appendf(nil, "bindings:\n- {credential: secret:argocd/git-creds, kind: git, url: %q}\n%s",
+		strings.TrimSuffix(w.git.URL("x"), "/x.git"), more))
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	return s
+}
+
+// updaterOf is updater with options of its own for writing.
+func (w *world) updaterOf(ttl time.Duration, o writeback.Options) *updater {
+	w.t.Helper()
 	log := logrus.New()
 	log.SetOutput(w.log)
 	log.SetLevel(logrus.DebugLevel)
 	secrets := config.OpenSecrets(w.secrets)
-	registries, err := registry.New(registry.Options{ConfPath: w.conf, Secrets: secrets, Settings: settings, CacheTTL: ttl, Log: log})
+	registries, err := registry.New(registry.Options{ConfPath: w.conf, Secrets: secrets, Settings: o.Settings, CacheTTL: ttl, Log: log})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	cache := w.t.TempDir()
-	writer, err := writeback.New(writeback.Options{CacheDir: cache, Settings: settings, Secrets: secrets})
+	o.CacheDir, o.Secrets = w.t.TempDir(), secrets
+	writer, err := writeback.New(o)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	loop := reconcile.New(reconcile.Options{
 		Store: reconcile.NewMemory(), Resolver: resolver{registries}, Writer: writer, Log: log, Distance: time.Nanosecond,
 	})
-	return &updater{loop, registries, cache}
+	return &updater{loop, registries, o.CacheDir}
 }
 
 type resolver struct{ r *registry.Registries }
