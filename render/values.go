@@ -18,15 +18,19 @@ import (
 // then parameters, those with forceString, and files as parameters. Each wins over those before it.
 func userValues(t *tree, dir string, r *Request) (map[string]any, error) {
 	vals := map[string]any{}
-	for _, raw := range r.Helm.ValueFiles {
-		data, err := valueFile(t, dir, "helm.valueFiles", r.substituted(raw))
+	files, err := valueFiles(t, dir, r)
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range files {
+		data, err := valueFile(t, dir, "helm.valueFiles", file)
 		if errors.Is(err, fs.ErrNotExist) && r.Helm.IgnoreMissingValueFiles {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		if vals, err = mergeYAML(vals, data, raw); err != nil {
+		if vals, err = mergeYAML(vals, data, file.raw); err != nil {
 			return nil, err
 		}
 	}
@@ -34,8 +38,7 @@ func userValues(t *tree, dir string, r *Request) (map[string]any, error) {
 	if inline == "" {
 		inline, field = r.Helm.Values, "helm.values"
 	}
-	vals, err := mergeYAML(vals, []byte(inline), field)
-	if err != nil {
+	if vals, err = mergeYAML(vals, []byte(inline), field); err != nil {
 		return nil, err
 	}
 	if err := setParameters(vals, r); err != nil {
@@ -75,8 +78,6 @@ func valueFile(t *tree, dir, field string, ref reference) ([]byte, error) {
 	}
 	data, err := t.read(name)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && strings.ContainsAny(ref.path, "*?["):
-		return nil, fmt.Errorf("%s: %q: globs are not supported: list the files", field, ref.raw)
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%s: %q: %w: correct its name%s", field, name, err, ignoreHint(field))
 	case err != nil:
