@@ -1,0 +1,45 @@
+package worker
+
+import (
+	"context"
+	"math"
+	"os"
+	"runtime/debug"
+	"strconv"
+
+	"github.com/tagpin/tagpin/render"
+)
+
+// name is a worker's zeroth argument. It is no command: nobody can start one by accident.
+const name = "tagpin-render-worker"
+
+// The pipes of a worker. Not the standard ones: a library that prints can't break the protocol.
+const (
+	requestsFD = 3
+	answersFD  = 4
+)
+
+// IsWorker says whether this process was started by a Pool: main then calls Main and does nothing else.
+func IsWorker() bool { return len(os.Args) == 2 && os.Args[0] == name }
+
+// Main renders one request after the other until the Pool closes the pipe, and returns the exit code.
+func Main() int {
+	memory, err := strconv.ParseInt(os.Args[1], 10, 64)
+	if err != nil {
+		return 2
+	}
+	// Collect harder before the Pool has to kill; a recursion ends as one, and not as a use of memory.
+	debug.SetMemoryLimit(memory / 10 * 9)
+	debug.SetMaxStack(int(min(memory/4, math.MaxInt32)))
+	requests, answers := os.NewFile(requestsFD, "requests"), os.NewFile(answersFD, "answers")
+	for {
+		var r render.Request
+		if err := receive(requests, &r); err != nil {
+			return 0
+		}
+		a := answerOf(render.Render(context.Background(), r))
+		if err := send(answers, a); err != nil {
+			return 1
+		}
+	}
+}
