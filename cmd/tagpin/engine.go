@@ -88,12 +88,14 @@ func (e *engine) defaults() image.Defaults {
 }
 
 // generator makes what renders. observer is told of pinned renders; nil: nobody is.
-func (e *engine) generator(observer plugin.Observer) *plugin.Generator {
+// generator makes the recipe. observer and render may be nil: nobody is told, and rendering is done in this process.
+func (e *engine) generator(observer plugin.Observer, render plugin.Renderer) *plugin.Generator {
 	return plugin.NewGenerator(plugin.Settings{
 		Resolver:   e,
 		NoMatch:    resolve.NoMatch,
 		Pins:       pinReader{e.log, e.registries.SameImage},
 		Observer:   observer,
+		Render:     render,
 		Defaults:   e.defaults(),
 		AllowEmpty: e.settings.AllowsEmpty,
 		MaxOutput:  int(e.settings.Limits.ManifestBytes),

@@ -56,7 +56,7 @@ func (f *generateFlags) run(cmd *cobra.Command, args []string) error {
 			return err
 		}
 	}
-	result, err := engine.generator(nil).Generate(cmd.Context(), dir, request)
+	result, err := engine.generator(nil, nil).Generate(cmd.Context(), dir, request)
 	if err != nil {
 		return err
 	}

@@ -11,9 +11,17 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/tagpin/tagpin/render/worker"
 )
 
-func main() { os.Exit(run()) }
+func main() {
+	if worker.IsWorker() {
+		log.SetOutput(io.Discard)
+		os.Exit(worker.Main())
+	}
+	os.Exit(run())
+}
 
 // run is main for a process that goes on afterwards, as a test's does.
 func run() int {

@@ -9,11 +9,15 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/tagpin/tagpin/render/worker"
 	"github.com/tagpin/tagpin/test/acr"
 	"github.com/tagpin/tagpin/test/gitserver"
 )
 
 func TestMain(m *testing.M) {
+	if worker.IsWorker() {
+		os.Exit(worker.Main())
+	}
 	testscript.Main(m, map[string]func(){"tagpin": func() { os.Exit(run()) }})
 }
 

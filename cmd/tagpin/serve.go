@@ -3,12 +3,16 @@ package main
 import (
 	"cmp"
 	"errors"
+	"fmt"
+	"runtime"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tagpin/tagpin/config"
 	"github.com/tagpin/tagpin/plugin"
 	"github.com/tagpin/tagpin/plugin/archive"
 	"github.com/tagpin/tagpin/reconcile"
+	"github.com/tagpin/tagpin/render/worker"
 )
 
 type serveFlags struct {
@@ -16,6 +20,8 @@ type serveFlags struct {
 	update    updateFlags
 	repoCreds bool
 	loop      bool
+	workers   bool
+	memory    string
 	options   plugin.Options
 }
 
@@ -36,6 +42,8 @@ func newServe() *cobra.Command {
 	flags.StringVar(&f.options.WorkDir, "work-dir", "", "where archives are unpacked; emptied at start (default: _tagpin in the temporary directory)")
 	flags.BoolVar(&f.repoCreds, "repocreds", true, "serve a second plugin name, <name>-repocreds, to which Argo CD lends its credentials for write-back-method git")
 	flags.StringVar(&f.options.AskPass, "askpass-socket", "", "the repo-server's askpass socket (default: ARGOCD_ASK_PASS_SOCK, or /tmp/reposerver-ask-pass.sock)")
+	flags.BoolVar(&f.workers, "render-workers", true, "render in processes of their own, which are killed at the deadline and at --render-memory")
+	flags.StringVar(&f.memory, "render-memory", "512Mi", "the most memory that a render worker may hold")
 	flags.IntVar(&f.options.Concurrency, "max-concurrent-renders", 0, "how many renders run at a time (default: the settings', or the number of cores)")
 	flags.DurationVar(&f.options.Deadline, "render-timeout", 0, "how long one render may take, waiting included (default: the settings', or 45s)")
 	return cmd
@@ -69,7 +77,17 @@ func (f *serveFlags) serve(cmd *cobra.Command, e *engine, updater *updater) erro
 	if updater != nil && f.repoCreds {
 		f.options.Keeper = updater.writer
 	}
-	server, err := f.server(e, observer)
+	f.options.Concurrency = cmp.Or(f.options.Concurrency, e.settings.Limits.ConcurrentRenders, runtime.GOMAXPROCS(0))
+	var render plugin.Renderer
+	if f.workers {
+		pool, err := f.pool(e)
+		if err != nil {
+			return err
+		}
+		defer pool.Close()
+		render = pool.Render
+	}
+	server, err := f.server(e, observer, render)
 	if err != nil {
 		return err
 	}
@@ -90,11 +108,18 @@ func (f *serveFlags) serve(cmd *cobra.Command, e *engine, updater *updater) erro
 	return server.Serve(cmd.Context())
 }
 
-func (f *serveFlags) server(e *engine, observer plugin.Observer) (*plugin.Server, error) {
+func (f *serveFlags) pool(e *engine) (*worker.Pool, error) {
+	var memory config.Size
+	if err := memory.UnmarshalText([]byte(f.memory)); err != nil {
+		return nil, fmt.Errorf("--render-memory: %w", err)
+	}
+	return worker.NewPool(worker.Options{Size: f.options.Concurrency, Memory: int64(memory), Log: e.log})
+}
+
+func (f *serveFlags) server(e *engine, observer plugin.Observer, render plugin.Renderer) (*plugin.Server, error) {
 	limits, options := e.settings.Limits, f.options
-	options.Generator, options.Log = e.generator(observer), e.log
+	options.Generator, options.Log = e.generator(observer, render), e.log
 	options.Limits = archive.Limits{TotalBytes: int64(limits.ArchiveBytes), FileBytes: int64(limits.FileBytes), Files: limits.ArchiveFiles}
-	options.Concurrency = cmp.Or(options.Concurrency, limits.ConcurrentRenders)
 	options.Deadline = cmp.Or(options.Deadline, limits.RenderTimeout)
 	return plugin.NewServer(options)
 }

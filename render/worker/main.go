@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strconv"
+	"time"
 
 	"github.com/tagpin/tagpin/render"
 )
@@ -31,6 +32,7 @@ func Main() int {
 	// Collect harder before the Pool has to kill; a recursion ends as one, and not as a use of memory.
 	debug.SetMemoryLimit(memory / 10 * 9)
 	debug.SetMaxStack(int(min(memory/4, math.MaxInt32)))
+	go endWithParent(os.Getppid())
 	requests, answers := os.NewFile(requestsFD, "requests"), os.NewFile(answersFD, "answers")
 	for {
 		var r render.Request
@@ -42,4 +44,12 @@ func Main() int {
 			return 1
 		}
 	}
+}
+
+// endWithParent ends a worker whose server was killed: one that is inside an endless template doesn't notice its pipe's end.
+func endWithParent(parent int) {
+	for os.Getppid() == parent {
+		time.Sleep(time.Second)
+	}
+	os.Exit(1)
 }

@@ -168,12 +168,12 @@ func (p *Pool) ask(ctx context.Context, w *process, r render.Request) (answer, e
 			return a, nil
 		case <-ctx.Done():
 			w.end()
-			<-done
+			<-done //nolint:errcheck // the worker was ended: what it says is no answer
 			return answer{}, interrupted(ctx)
 		case <-watch.C:
 			if w.resident() > p.o.Memory {
 				w.end()
-				<-done
+				<-done //nolint:errcheck // the worker was ended: what it says is no answer
 				return answer{}, p.tooMuch(r.Path)
 			}
 		}
@@ -182,7 +182,7 @@ func (p *Pool) ask(ctx context.Context, w *process, r render.Request) (answer, e
 
 func (p *Pool) tooMuch(path string) error {
 	return fmt.Errorf("rendering %q was ended at %d MiB of memory: look for a template that loops or a huge list, split the "+
-		"application, or have the operator raise render-memory", path, p.o.Memory>>20)
+		"application, or have the operator raise --render-memory", path, p.o.Memory>>20)
 }
 
 // died says why a worker ended by itself. What it printed is not shown.

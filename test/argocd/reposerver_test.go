@@ -240,3 +240,46 @@ func TestConcurrentRendersListOnce(t *testing.T) {
 		t.Errorf("%d renders cost %+v, want one list", renders, c)
 	}
 }
+
+// With render workers an application whose template never ends, or takes all memory, is ended, and others never notice.
+func TestHostileTemplates(t *testing.T) {
+	reg := acr.Start(t, acr.Options{})
+	reg.Push(echoRepo, "v1.0", acr.Image{})
+	side := startSidecar(t, reg.ConfFile(acrSecret, acrHost), secretsWith(t, acr.User+":"+acr.Password),
+		"--render-workers", "--render-memory", "400Mi", "--render-timeout", "6s", "--max-concurrent-renders", "2")
+	git := newCheckout(t, "../../examples/gitops-demo")
+	for name, template := range map[string]string{
+		"endless": `{{ range until 100000 }}{{ range until 100000 }}{{ end }}{{ end }}`,
+		"greedy":  `{{ $s := "xxxxxxxxxxxxxxxx" }}{{ range until 60 }}{{ $s = printf "%s%s" $s $s }}{{ end }}`,
+	} {
+		git.write(name+"/Chart.yaml", "apiVersion: v2\nname: "+name+"\nversion: 0.1.0\n")
+		git.write(name+"/templates/x.yaml", template+"\n")
+	}
+	git.commit("hostile")
+	server := Start(t, side.sockets)
+	done := make(chan error, 2)
+	for _, name := range []string{"endless", "greedy"} {
+		go func() {
+			_, err := server.Generate(context.WithoutCancel(t.Context()), Request{App: name, RepoURL: git.url(), Source: viaTagpin(name)})
+			done <- err
+		}()
+	}
+	got, err := server.Generate(t.Context(), Request{RepoURL: git.url(), Source: viaTagpin("helm")})
+	wantImage(t, got, err, echoServer+":v1.0")
+	var texts []string
+	for range 2 {
+		err := <-done
+		if err == nil {
+			t.Fatal("a hostile template rendered")
+		}
+		texts = append(texts, err.Error())
+	}
+	all := strings.Join(texts, "\n")
+	for _, part := range []string{"application endless", "application greedy", "of memory", "deadline"} {
+		if !strings.Contains(all, part) {
+			t.Errorf("the errors lack %q:\n%s", part, all)
+		}
+	}
+	got, err = server.Generate(t.Context(), Request{RepoURL: git.url(), Source: viaTagpin("kustomize/overlays/prod"), NoCache: true})
+	wantImage(t, got, err, echoServer+":v1.0")
+}
