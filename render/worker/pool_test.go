@@ -60,7 +60,7 @@ const (
 func TestBadRenders(t *testing.T) {
 	for name, c := range map[string]struct{ template, want string }{
 		"error":  {`{{ fail "no port" }}`, "no port"},
-		"memory": {`{{ range until 1000000 }}{{ repeat 100000 "x" }}{{ end }}`, "raise render-memory"},
+		"memory": {`{{ range until 1000000 }}{{ repeat 100000 "x" }}{{ end }}`, "raise --render-memory"},
 		"tpl":    {`{{ define "a" }}{{ tpl "{{ include \"a\" . }}" . }}{{ end }}{{ include "a" . }}`, ""},
 		"nested": {`{{ define "b" }}{{ template "b" . }}{{ end }}{{ template "b" . }}`, ""},
 	} {
