@@ -97,6 +97,25 @@ var migrations = map[string]migration{
 		},
 		there: []string{native2, native2, refused, plugin2, plugin2}, back: []string{plugin2, refused, native2, native2, native2},
 	},
+	"a file for all": {
+		path: "helm", updater: helmTargets, section: "helm: {releaseName: blue}",
+		files: map[string]string{
+			"helm/.argocd-source-gitops-demo.yaml": choiceHelm,
+			"helm/.argocd-source.yaml":             "helm: {releaseName: green}\n",
+		},
+		there: []string{native2, native2, refused, refused, plugin2, plugin2}, back: []string{plugin2, refused, native2, native2, native2},
+	},
+	"helm.image-spec": {
+		path: "helm", updater: "argocd-image-updater.argoproj.io/echoserver.helm.image-spec: full\n",
+		section: "helm: {releaseName: blue}",
+		files: map[string]string{
+			"helm/.argocd-source-gitops-demo.yaml": "helm: {parameters: [{name: full, value: '" + echoServer + ":v2.0', forcestring: true}]}\n",
+			"helm/values.yaml":                     "full: " + echoServer + ":v1.0\n",
+			"helm/templates/service.yaml":          "",
+			"helm/templates/deployment.yaml":       strings.ReplaceAll(renamedDeployment, "'echo:v1.0'", "{{ .Values.full }}"),
+		},
+		there: []string{native2, native2, refused, plugin2, plugin2}, back: []string{plugin2, refused, native2, native2, native2},
+	},
 	"several sources": {
 		kind: "sources", path: "helm", updater: helmTargets, section: "helm: {releaseName: blue}",
 		files: map[string]string{"helm/.argocd-source-gitops-demo.yaml": choiceHelm},
@@ -277,12 +296,20 @@ func (w *walk) check(state, step string, render func() ([]string, error), source
 // program runs `tagpin migrate`, and gives the manifest and the steps.
 func (w *walk) program(args ...string) (manifest string, steps []string) {
 	w.t.Helper()
+	return w.run(filepath.Join(w.git.dir, w.m.path), args...)
+}
+
+func (w *walk) run(sourceDir string, args ...string) (manifest string, steps []string) {
+	w.t.Helper()
 	file := filepath.Join(w.t.TempDir(), "application.yaml")
 	if err := os.WriteFile(file, []byte(w.manifest), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
 	var told strings.Builder
-	cmd := exec.Command(tagpin(w.t), append([]string{"migrate", file, "--source-dir", filepath.Join(w.git.dir, w.m.path)}, args...)...)
+	if args = append([]string{"migrate", file}, args...); sourceDir != "" {
+		args = append(args, "--source-dir", sourceDir)
+	}
+	cmd := exec.Command(tagpin(w.t), args...)
 	cmd.Stderr = &told
 	out, err := cmd.Output()
 	if err != nil {
@@ -295,6 +322,11 @@ func (w *walk) program(args ...string) (manifest string, steps []string) {
 func (w *walk) do(step string) {
 	w.t.Helper()
 	const indent = "       "
+	if strings.Contains(step, "Remove the sections helm and kustomize from "+w.git.dir) { // without a command
+		w.git.write(filepath.Join(w.m.path, ".argocd-source.yaml"), "{}\n")
+		w.git.commit("remove the file for all")
+		w.git.git("push", "-q")
+	}
 	file, shown := "", map[string]string{}
 	for line := range strings.Lines(step) {
 		text, ok := strings.CutPrefix(line, indent)
@@ -313,5 +345,34 @@ func (w *walk) do(step string) {
 		case file != "":
 			shown[file] += text
 		}
+	}
+}
+
+// Where the program is not told what runs, as for the applications of an ApplicationSet, there is an error and no older tag.
+func TestMigrationWithoutCheckout(t *testing.T) {
+	nativeTools(t)
+	reg := acr.Start(t, acr.Options{})
+	reg.Push(echoRepo, "v1.0", acr.Image{})
+	side := startUpdatingSidecar(t, reg, gitserver.Start(t, gitserver.Options{Username: gitUser, Password: gitPassword}))
+	server := Start(t, side.sockets)
+	for _, name := range []string{"helm", "kustomize", "applicationset"} {
+		t.Run(name, func(t *testing.T) {
+			w := newWalk(t, server, migrations[name])
+			next, _ := w.run("")
+			w.manifest = next
+			app, source := w.source()
+			if got, err := w.render(app, source); err == nil {
+				t.Errorf("the updater's file is there, and this is rendered: %v", got)
+			}
+			for path := range w.m.files {
+				w.git.git("rm", "-q", path)
+			}
+			w.git.commit("no choices")
+			w.git.git("push", "-q")
+			got, err := w.render(app, source)
+			if err == nil || !strings.Contains(err.Error(), "pin") {
+				t.Errorf("without pins: %v, %v", got, err)
+			}
+		})
 	}
 }
