@@ -47,8 +47,8 @@ func (f *forward) stop(n namer) string {
 	default:
 		how = fmt.Sprintf("Remove the annotation %simage-list; where the manifest is kept in Git, there:\n    %s", image.Prefix, n.annotate())
 	}
-	return "Stop argocd-image-updater for " + f.app.name + ". " + how + "\nThen bring the checkout up to date, and run this command once more if a " +
-		overrideStem + " file has changed."
+	return "Stop argocd-image-updater for " + f.app.name + ". " + how + "\nThen bring the checkout up to date, and run this command once more, with the " +
+		"manifest as it was before this step, if a " + overrideStem + " file has changed."
 }
 
 func (f *forward) switchOver(n namer) string {
