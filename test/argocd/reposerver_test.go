@@ -89,9 +89,10 @@ func wantImage(t *testing.T, manifests []string, err error, want string) {
 // A pushed tag is in the manifests of the next render that Argo CD asks for, and Argo CD asks for none while the commit is in
 // its cache.
 func TestPushedTagIsRendered(t *testing.T) {
+	const long = 5 * time.Second // that the renders below fit into on a busy machine
 	reg := acr.Start(t, acr.Options{})
 	reg.Push(echoRepo, "v1.0", acr.Image{})
-	side := startSidecar(t, reg.ConfFile(acrSecret, acrHost), secretsWith(t, acr.User+":"+acr.Password), "--cache-ttl", ttl.String())
+	side := startSidecar(t, reg.ConfFile(acrSecret, acrHost), secretsWith(t, acr.User+":"+acr.Password), "--cache-ttl", long.String())
 	git := newCheckout(t, "../../examples/gitops-demo")
 	git.commit("gitops-demo")
 	server := Start(t, side.sockets)
@@ -103,7 +104,7 @@ func TestPushedTagIsRendered(t *testing.T) {
 	}
 
 	reg.Push(echoRepo, "v2.0", acr.Image{})
-	time.Sleep(ttl)
+	time.Sleep(long)
 	reg.Reset()
 	for _, path := range []string{"helm", "kustomize/overlays/prod"} {
 		request := Request{RepoURL: git.url(), Source: viaTagpin(path)}
