@@ -1,6 +1,7 @@
 package argocd
 
 import (
+	stdcmp "cmp"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,6 +28,8 @@ const (
 // A migration is an application that runs v2.0 where its chart or kustomization says v1.0.
 type migration struct {
 	kind, name, path string
+	// namespace is that of an Application outside of Argo CD's own.
+	namespace string
 	// updater are more annotations of argocd-image-updater; section is that of the source.
 	updater, section string
 	files            map[string]string
@@ -116,6 +119,11 @@ var migrations = map[string]migration{
 		},
 		there: []string{native2, native2, refused, plugin2, plugin2}, back: []string{plugin2, refused, native2, native2, native2},
 	},
+	"another namespace": {
+		namespace: "apps", path: "helm", updater: helmTargets, section: "helm: {valuesObject: {replicaCount: 2}}",
+		files: map[string]string{"helm/.argocd-source-apps_gitops-demo.yaml": choiceHelm},
+		there: []string{native2, native2, refused, plugin2, plugin2}, back: []string{plugin2, refused, native2, native2, native2},
+	},
 	"several sources": {
 		kind: "sources", path: "helm", updater: helmTargets, section: "helm: {releaseName: blue}",
 		files: map[string]string{"helm/.argocd-source-gitops-demo.yaml": choiceHelm},
@@ -176,10 +184,7 @@ func newWalk(t *testing.T, server *RepoServer, m migration) *walk {
 }
 
 func (m migration) manifest(url string) string {
-	name := m.name
-	if name == "" {
-		name = "gitops-demo"
-	}
+	name := stdcmp.Or(m.name, "gitops-demo")
 	source := map[string]any{"repoURL": url, "targetRevision": "main", "path": m.path}
 	annotations := map[string]any{
 		"argocd-image-updater.argoproj.io/image-list":        "echoserver=" + echoServer,
@@ -197,7 +202,7 @@ func (m migration) manifest(url string) string {
 	}
 	app := map[string]any{
 		"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "spec": spec,
-		"metadata": map[string]any{"name": name, "annotations": annotations},
+		"metadata": map[string]any{"name": name, "annotations": annotations, "namespace": stdcmp.Or(m.namespace, "argocd")},
 	}
 	if m.kind == kindSet {
 		elements := []any{map[string]any{"env": "prod"}}
@@ -236,7 +241,7 @@ func (w *walk) application(manifest string) v1alpha1.Application {
 
 func (w *walk) source() (app string, source v1alpha1.ApplicationSource) {
 	a := w.application(w.manifest)
-	return a.Name, a.Spec.GetSources()[0]
+	return a.InstanceName("argocd"), a.Spec.GetSources()[0]
 }
 
 func (w *walk) render(app string, source v1alpha1.ApplicationSource) ([]string, error) {
