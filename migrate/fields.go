@@ -74,14 +74,14 @@ func (f *forward) paths(subject string, p parameter) {
 	for _, k := range sorted(p.Map) {
 		all = append(all, p.Map[k])
 	}
-	for _, file := range all {
+	for i, file := range all {
 		switch {
 		case strings.HasPrefix(file, "$") && !strings.HasPrefix(file, "$ARGOCD_"):
 			f.report.warn(subject, "%s: Argo CD gives a plugin only its own source: copy the file into it, since the render refuses this", file)
 		case strings.Contains(file, "://"):
 			f.report.warn(subject, "%s: files from a URL are not read: copy it into the repository", withoutLogin(file))
-		case strings.ContainsAny(file, "*?[") && !hasTemplate(file):
-			f.report.warn(subject, "%s: patterns are not followed: list the files", file)
+		case i >= len(p.Array) && strings.ContainsAny(file, "*?[") && !hasTemplate(file):
+			f.report.warn(subject, "%s: a pattern names no one file: name it", file) // those of value files are followed
 		}
 	}
 }
