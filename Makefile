@@ -11,7 +11,7 @@ LIGHT     := ./image ./resolve ./cache ./config ./registry ./reconcile ./writeba
 # Static binaries, and one build of the dependencies for all targets. Only the race detector needs cgo.
 export CGO_ENABLED := 0
 
-.PHONY: all build test race lint parity bench demo e2e deps clean
+.PHONY: all build tools test race lint parity bench demo e2e deps clean
 
 all: build
 
@@ -21,7 +21,10 @@ build: ## the binary, reproducible and static
 deps: ## the programs that tests run for real: installed when missing
 	@test/deps.sh
 
-test: deps build ## the whole suite, real components included
+tools: # helm and kustomize, which tests in several packages compare with
+	$(GO) build -o $(BIN)/tools/ helm.sh/helm/v3/cmd/helm sigs.k8s.io/kustomize/kustomize/v5
+
+test: deps build tools ## the whole suite, real components included
 	$(GO) vet ./...
 	TAGPIN_BIN=$(CURDIR)/$(BIN)/tagpin $(GO) test ./...
 	CGO_ENABLED=1 $(GO) test -race -short $(LIGHT)

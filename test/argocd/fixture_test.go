@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/tagpin/tagpin/test/program"
 )
 
 // A checkout is a Git repository of a person: files are written and committed here, and the repo-server fetches from it.
@@ -63,50 +65,6 @@ func (c checkout) commit(message string) string {
 	return c.git("rev-parse", "HEAD")
 }
 
-// tagpinProgram is the binary under test: TAGPIN_BIN, or one that is built for this run.
-var tagpinProgram = sync.OnceValues(func() (string, error) {
-	if bin := os.Getenv("TAGPIN_BIN"); bin != "" {
-		return bin, nil
-	}
-	dir, err := os.MkdirTemp("", "tagpin")
-	if err != nil {
-		return "", err
-	}
-	bin := filepath.Join(dir, "tagpin")
-	out, err := exec.Command("go", "build", "-o", bin, "github.com/tagpin/tagpin/cmd/tagpin").CombinedOutput()
-	if err != nil {
-		err = &buildError{string(out)}
-	}
-	return bin, err
-})
-
-type buildError struct{ output string }
-
-func (e *buildError) Error() string { return e.output }
-
-func tagpin(t *testing.T) string {
-	t.Helper()
-	bin, err := tagpinProgram()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return bin
-}
-
-// nativeTools puts helm and kustomize, built from this module's versions, on PATH for the repo-server's native rendering.
-func nativeTools(t *testing.T) {
-	t.Helper()
-	bin, err := filepath.Abs("../../.bin/tools")
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command("go", "build", "-o", bin+"/", "helm.sh/helm/v3/cmd/helm", "sigs.k8s.io/kustomize/kustomize/v5").CombinedOutput()
-	if err != nil {
-		t.Fatalf("building helm and kustomize: %v: %s", err, out)
-	}
-	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
-}
-
 // A sidecar is a running `tagpin serve`.
 type sidecar struct {
 	sockets string // the plugins directory
@@ -123,7 +81,7 @@ func startSidecar(t *testing.T, conf, secrets string, args ...string) *sidecar {
 		t.Fatal(err)
 	}
 	s := &sidecar{sockets: dir, log: &syncBuffer{}}
-	s.cmd = exec.Command(tagpin(t), append([]string{"serve", "--plugins-dir", dir, "--config-dir", "../..",
+	s.cmd = exec.Command(program.Tagpin(t), append([]string{"serve", "--plugins-dir", dir, "--config-dir", "../..",
 		"--registries-conf-path", confPath, "--secrets-dir", secrets}, args...)...)
 	s.cmd.Stderr = s.log
 	s.cmd.Env = append(os.Environ(), "TMPDIR="+dir)

@@ -7,10 +7,25 @@ import (
 	"time"
 
 	"github.com/argoproj/argo-cd/v2/util/askpass"
+	"github.com/argoproj/argo-cd/v2/util/git"
 
 	"github.com/tagpin/tagpin/test/acr"
 	"github.com/tagpin/tagpin/test/gitserver"
 )
+
+// startLender runs argo-cd's askpass server, where the sidecar looks for it.
+func startLender(t *testing.T) git.CredsStore {
+	t.Helper()
+	socket := filepath.Join(shortDir(t), "askpass.sock")
+	lender := askpass.NewServer(socket)
+	closer, err := lender.Start(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closer.Close() })
+	t.Setenv("ARGOCD_ASK_PASS_SOCK", socket)
+	return lender
+}
 
 // Argo CD's own credentials reach the update loop through its real askpass socket, during a render of the plugin name that asks
 // for them, and only of that one.
@@ -20,14 +35,7 @@ func TestArgoCDsOwnCredentials(t *testing.T) {
 	repo := gitRepo{gitserver.Start(t, gitserver.Options{Username: gitUser, Password: gitPassword}), "demo"}
 	repo.server.Create("demo", exampleFiles(t))
 
-	socket := filepath.Join(shortDir(t), "askpass.sock")
-	lender := askpass.NewServer(socket)
-	closer, err := lender.Start(socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer closer.Close()
-	t.Setenv("ARGOCD_ASK_PASS_SOCK", socket)
+	lender := startLender(t)
 	side := startUpdatingSidecarWith(t, reg, repo.server, "repocreds")
 	waitForSocket(t, filepath.Join(side.sockets, "tagpin-repocreds.sock"), side.log)
 	server := StartWith(t, side.sockets, lender)
@@ -54,14 +62,7 @@ func TestArgoCDsOwnCredentialsUnbound(t *testing.T) {
 	reg.Push(echoRepo, "v1.0", acr.Image{})
 	repo := gitRepo{gitserver.Start(t, gitserver.Options{Username: gitUser, Password: gitPassword}), "demo"}
 	repo.server.Create("demo", exampleFiles(t))
-	socket := filepath.Join(shortDir(t), "askpass.sock")
-	lender := askpass.NewServer(socket)
-	closer, err := lender.Start(socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer closer.Close()
-	t.Setenv("ARGOCD_ASK_PASS_SOCK", socket)
+	lender := startLender(t)
 	side := startUpdatingSidecar(t, reg, repo.server)
 	server := StartWith(t, side.sockets, lender)
 	request := repo.request(repo.source("helm"))

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tagpin/tagpin/test/acr"
+	"github.com/tagpin/tagpin/test/program"
 )
 
 // startStock runs argo-cd's own argocd-cmp-server with the plugin.yaml of this repository, whose command is tagpin.
@@ -25,7 +26,7 @@ func startStock(t *testing.T, conf, secrets string) (sockets string) {
 	}
 	t.Setenv("ARGOCD_PLUGINSOCKFILEPATH", dir)
 	t.Setenv("ARGOCD_CMP_WORKDIR", filepath.Join(dir, "work"))
-	t.Setenv("PATH", filepath.Dir(tagpin(t))+":"+os.Getenv("PATH"))
+	t.Setenv("PATH", filepath.Dir(program.Tagpin(t))+":"+os.Getenv("PATH"))
 	t.Setenv("TAGPIN_REGISTRIES_CONF_PATH", confPath)
 	t.Setenv("TAGPIN_SECRETS_DIR", secrets)
 	config, err := cmpplugin.ReadPluginConfig("../..")

@@ -3,20 +3,19 @@ package parity
 import (
 	"bytes"
 	"context"
-	"errors"
 	"flag"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/tagpin/tagpin/test/argocd"
+	"github.com/tagpin/tagpin/test/program"
 )
 
 var (
@@ -30,7 +29,7 @@ type bench struct{ server *argocd.RepoServer }
 
 func start(t *testing.T) bench {
 	t.Helper()
-	nativeTools(t)
+	program.Native(t, "../../.bin/tools")
 	sockets, err := os.MkdirTemp("/tmp", "tp") // a socket's path has 108 bytes at most
 	if err != nil {
 		t.Fatal(err)
@@ -40,45 +39,12 @@ func start(t *testing.T) bench {
 	return bench{argocd.Start(t, sockets)}
 }
 
-// nativeTools builds helm and kustomize from this module's versions, for the repo-server to run.
-func nativeTools(t *testing.T) {
-	t.Helper()
-	bin, err := filepath.Abs("../../.bin/tools")
-	if err != nil {
-		t.Fatal(err)
-	}
-	build := exec.Command("go", "build", "-o", bin+"/", "helm.sh/helm/v3/cmd/helm", "sigs.k8s.io/kustomize/kustomize/v5")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building helm and kustomize: %v: %s", err, out)
-	}
-	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
-}
-
-// program is the binary under test: TAGPIN_BIN, or one that is built for this run.
-var program = sync.OnceValues(func() (string, error) {
-	if bin := os.Getenv("TAGPIN_BIN"); bin != "" {
-		return bin, nil
-	}
-	dir, err := os.MkdirTemp("", "tagpin")
-	if err != nil {
-		return "", err
-	}
-	bin := filepath.Join(dir, "tagpin")
-	if out, err := exec.Command("go", "build", "-o", bin, "github.com/tagpin/tagpin/cmd/tagpin").CombinedOutput(); err != nil {
-		return "", errors.New(string(out))
-	}
-	return bin, nil
-})
-
 // settings lets charts render nothing, as native sources may.
 const settings = "applications:\n  allow-empty: [\"*\"]\n"
 
 func serve(t *testing.T, sockets string) {
 	t.Helper()
-	bin, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
+	bin := program.Tagpin(t)
 	for name, text := range map[string]string{"registries.conf": "registries: []\n", "tagpin.yaml": settings} {
 		if err := os.WriteFile(filepath.Join(sockets, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)

@@ -10,31 +10,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/tagpin/tagpin/test/acr"
 	"github.com/tagpin/tagpin/test/gitserver"
+	"github.com/tagpin/tagpin/test/program"
 )
-
-// tagpinProgram is the binary under test: TAGPIN_BIN, or one that is built for this run.
-var tagpinProgram = sync.OnceValues(func() (string, error) {
-	if bin := os.Getenv("TAGPIN_BIN"); bin != "" {
-		return bin, nil
-	}
-	dir, err := os.MkdirTemp("", "tagpin")
-	if err != nil {
-		return "", err
-	}
-	bin := filepath.Join(dir, "tagpin")
-	cmd := exec.Command("go", "build", "-o", bin, "github.com/tagpin/tagpin/cmd/tagpin")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building tagpin: %w: %s", err, out)
-	}
-	return bin, nil
-})
 
 // process gives the arguments of `tagpin update` for applications of a repository; each reads its own manifest.
 func (w *world) process(repo string, apps ...string) []string {
@@ -76,10 +58,7 @@ func write(t testing.TB, path, text string) {
 
 // An updater that is killed at any moment loses nothing, writes nothing by halves and nothing twice, and the next one goes on.
 func TestKilledAtAnyMoment(t *testing.T) {
-	bin, err := tagpinProgram()
-	if err != nil {
-		t.Fatal(err)
-	}
+	bin := program.Tagpin(t)
 	rounds := 200
 	if testing.Short() {
 		rounds = 20
