@@ -7,13 +7,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tagpin/tagpin/image"
 	"github.com/tagpin/tagpin/render"
+	programs "github.com/tagpin/tagpin/test/program"
 )
 
 const (
@@ -21,21 +21,10 @@ const (
 	demo     = "../examples/gitops-demo"
 )
 
-// buildPrograms builds helm and kustomize from the versions in go.mod; an unchanged program is not linked again.
-var buildPrograms = sync.OnceValues(func() (string, error) {
-	dir, err := filepath.Abs("../.bin/tools")
-	if err != nil {
-		return "", err
-	}
-	cmd := exec.Command("go", "build", "-o", dir+"/", "helm.sh/helm/v3/cmd/helm", "sigs.k8s.io/kustomize/kustomize/v5")
-	cmd.Stderr = os.Stderr
-	return dir, cmd.Run()
-})
-
 // run runs helm or kustomize in dir and returns what it prints.
 func run(t *testing.T, dir, program string, args ...string) string {
 	t.Helper()
-	bin, err := buildPrograms()
+	bin, err := programs.Tools()
 	if err != nil {
 		t.Fatalf("building helm and kustomize: %v", err)
 	}

@@ -140,7 +140,7 @@ var migrations = map[string]migration{
 // Whoever follows the steps that the program prints has at no moment an application that renders something else than what
 // runs, object by object: there is an error in between, at most, and the commit after it renders at once.
 func TestMigrationNeverRendersOlder(t *testing.T) {
-	program.Native(t, "../../.bin/tools")
+	program.Native(t)
 	reg := acr.Start(t, acr.Options{})
 	reg.Push(echoRepo, "v1.0", acr.Image{}) // what a render without a pin would choose
 	side := startUpdatingSidecar(t, reg, gitserver.Start(t, gitserver.Options{Username: gitUser, Password: gitPassword}))
@@ -356,7 +356,7 @@ func (w *walk) do(step string) {
 
 // Where the program is not told what runs, as for the applications of an ApplicationSet, there is an error and no older tag.
 func TestMigrationWithoutCheckout(t *testing.T) {
-	program.Native(t, "../../.bin/tools")
+	program.Native(t)
 	reg := acr.Start(t, acr.Options{})
 	reg.Push(echoRepo, "v1.0", acr.Image{})
 	side := startUpdatingSidecar(t, reg, gitserver.Start(t, gitserver.Options{Username: gitUser, Password: gitPassword}))

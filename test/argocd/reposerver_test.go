@@ -142,7 +142,7 @@ func native(path string, helm *v1alpha1.ApplicationSourceHelm, kustomize *v1alph
 // Apart from the images the manifests are those of the repo-server's own Helm and Kustomize; here the repo-server gets the
 // image as well, so that nothing may differ.
 func TestSameAsNative(t *testing.T) {
-	program.Native(t, "../../.bin/tools")
+	program.Native(t)
 	reg := acr.Start(t, acr.Options{})
 	reg.Push(echoRepo, "v1.0", acr.Image{})
 	reg.Push(echoRepo, "v2.0", acr.Image{})

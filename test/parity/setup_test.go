@@ -29,7 +29,7 @@ type bench struct{ server *argocd.RepoServer }
 
 func start(t *testing.T) bench {
 	t.Helper()
-	program.Native(t, "../../.bin/tools")
+	program.Native(t)
 	sockets, err := os.MkdirTemp("/tmp", "tp") // a socket's path has 108 bytes at most
 	if err != nil {
 		t.Fatal(err)

@@ -31,19 +31,28 @@ var tagpin = sync.OnceValues(func() (string, error) {
 	return filepath.Join(dir, "tagpin"), build(dir, "github.com/tagpin/tagpin/cmd/tagpin")
 })
 
-// Native puts helm and kustomize, built from this module's versions, on PATH for the repo-server's native rendering. dir is
-// where they are kept between runs.
-func Native(t *testing.T, dir string) {
+// Native puts helm and kustomize, of this module's versions, on PATH for the repo-server's native rendering.
+func Native(t *testing.T) {
 	t.Helper()
-	bin, err := filepath.Abs(dir)
+	bin, err := Tools()
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := build(bin, "helm.sh/helm/v3/cmd/helm", "sigs.k8s.io/kustomize/kustomize/v5"); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 }
+
+// Tools is the directory of helm and kustomize: TAGPIN_TOOLS, so that packages which are tested at the same time don't write
+// a program that another one runs, or one that is made for this run.
+var Tools = sync.OnceValues(func() (string, error) {
+	if dir := os.Getenv("TAGPIN_TOOLS"); dir != "" {
+		return dir, nil
+	}
+	dir, err := os.MkdirTemp("", "tagpin-tools")
+	if err != nil {
+		return "", err
+	}
+	return dir, build(dir, "helm.sh/helm/v3/cmd/helm", "sigs.k8s.io/kustomize/kustomize/v5")
+})
 
 func build(dir string, packages ...string) error {
 	cmd := exec.Command("go", append([]string{"build", "-o", dir + "/"}, packages...)...)
