@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/tagpin/tagpin/image"
+	"github.com/tagpin/tagpin/network"
 )
 
 // An Error says why a registry gave no answer that counts, and what to change. It is shown to everyone who can see the
@@ -183,7 +184,7 @@ func (r *Repository) aboutFailure(err error) (problem string, retryable bool) {
 // aboutTrust explains a refusal of our own: certificates, addresses, schemes, realms.
 func (r *Repository) aboutTrust(err error) string {
 	var (
-		blocked   *blockedError
+		blocked   *network.BlockedError
 		authority x509.UnknownAuthorityError
 		hostname  x509.HostnameError
 		invalid   x509.CertificateInvalidError

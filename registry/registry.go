@@ -25,6 +25,7 @@ import (
 	"github.com/tagpin/tagpin/cache"
 	"github.com/tagpin/tagpin/config"
 	"github.com/tagpin/tagpin/image"
+	"github.com/tagpin/tagpin/network"
 )
 
 // Options configure Registries. The zero value asks public registries anonymously.
@@ -244,6 +245,6 @@ func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { ret
 // named says whether the operator named a host: with its port as an api_url of registries.conf, or in tagpin.yaml.
 func (r *Registries) named(host, port string, addr netip.Addr) bool {
 	return slices.ContainsFunc(r.conf.current().entries, func(e Endpoint) bool {
-		return e.API.Hostname() == host && portOf(e.API) == port
+		return e.API.Hostname() == host && network.PortOf(e.API) == port
 	}) || r.opts.Settings.MayDial(host, addr)
 }

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/tagpin/tagpin/network"
 )
 
 // Retries stay small: a render waits. They are the only layer that retries; go-containerregistry's is switched off.
@@ -44,7 +46,7 @@ func passing(req *http.Request, resp *http.Response, err error) bool {
 	}
 	var (
 		dns     *net.DNSError
-		blocked *blockedError
+		blocked *network.BlockedError
 		scheme  *schemeError
 		cert    *tls.CertificateVerificationError
 		record  tls.RecordHeaderError

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/tagpin/tagpin/network"
 )
 
 // Limits of what is read and asked.
@@ -70,12 +72,12 @@ func connections(e Endpoint, g guard, unverified bool) (*http.Transport, error) 
 		return nil, err
 	}
 	return &http.Transport{
-		Proxy:                 proxy(g),
-		DialContext:           g.dial,
+		Proxy:                 network.Guard(g.refused).Proxy,
+		DialContext:           network.Guard(g.refused).Dial,
 		ForceAttemptHTTP2:     true,
 		MaxIdleConnsPerHost:   maxInFlight,
 		IdleConnTimeout:       90 * time.Second,
-		TLSHandshakeTimeout:   dialTimeout,
+		TLSHandshakeTimeout:   network.DialTimeout,
 		ResponseHeaderTimeout: headerTimeout,
 		TLSClientConfig: &tls.Config{
 			RootCAs: pool, MinVersion: tls.VersionTLS12,
@@ -109,28 +111,6 @@ func certPool(pem []byte) (*x509.CertPool, error) {
 		return nil, errors.New("holds no PEM certificate")
 	}
 	return pool, nil
-}
-
-func portOf(u *url.URL) string {
-	switch {
-	case u.Port() != "":
-		return u.Port()
-	case u.Scheme == "http":
-		return "80"
-	}
-	return "443"
-}
-
-// proxy is the environment's. The proxy then resolves the names, so the guard can only judge addresses that stand in the
-// request itself; what a proxy may reach is for its own rules.
-func proxy(g guard) func(*http.Request) (*url.URL, error) {
-	return func(req *http.Request) (*url.URL, error) {
-		u, err := http.ProxyFromEnvironment(req)
-		if err != nil || u == nil {
-			return nil, err
-		}
-		return u, g.checkLiteral(req.URL.Hostname(), portOf(req.URL))
-	}
 }
 
 // schemes holds each request to the scheme that its host may use. go-containerregistry would fall back from https to http
