@@ -8,15 +8,17 @@ LDFLAGS   := -s -w -buildid= -X main.version=$(VERSION)
 # Packages that don't import argo-cd: they are tested with the race detector as well.
 LIGHT     := ./image ./resolve ./cache ./config ./registry ./reconcile ./writeback/... ./migrate ./test/update
 
-# Static binaries, and one build of the dependencies for all targets. Only the race detector needs cgo.
+# Static binaries, and one build of the dependencies for all targets: with other flags Go would compile Argo CD and Kubernetes
+# once more for the tests. Only the race detector needs cgo.
 export CGO_ENABLED := 0
+export GOFLAGS := $(GOFLAGS) -trimpath
 
 .PHONY: all build tools test race lint parity bench demo e2e deps clean
 
 all: build
 
 build: ## the binary, reproducible and static
-	$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN)/tagpin ./cmd/tagpin
+	$(GO) build -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN)/tagpin ./cmd/tagpin
 
 deps: ## the programs that tests run for real: installed when missing
 	@test/deps.sh
