@@ -12,10 +12,13 @@ import (
 // A Binding allows a credential to be used for the URLs below one prefix. What it lists narrows it: an application must
 // match one entry of each list that isn't empty.
 type Binding struct {
-	Credential Credential `yaml:"credential"`
+	// Credential may be empty for what is fetched for a render, which anybody may read: see Kind.fetched.
+	Credential Credential `yaml:"credential,omitempty"`
 	Kind       Kind       `yaml:"kind"`
 	// URL is compared parsed: scheme, host and port must be equal, and its path segments begin the other's.
 	URL URL `yaml:"url"`
+	// Name is what charts call a chart repository by: @name, or alias:name.
+	Name RepositoryName `yaml:"name,omitempty"`
 	// Projects are AppProjects. Argo CD before v3.0 doesn't tell plugins the project: there a binding with Projects never applies.
 	Projects []Glob `yaml:"projects,omitempty"`
 	// Applications are names as ARGOCD_APP_NAME gives them: app, or ns_app outside Argo CD's namespace.
@@ -29,7 +32,7 @@ type Binding struct {
 
 func (b Binding) check() error {
 	var missing []string
-	if b.Credential == (Credential{}) {
+	if b.Credential == (Credential{}) && !b.Kind.fetched() {
 		missing = append(missing, "credential")
 	}
 	if b.Kind == "" {
@@ -40,6 +43,9 @@ func (b Binding) check() error {
 	}
 	if len(missing) > 0 {
 		return fmt.Errorf("this binding lacks %s", strings.Join(missing, " and "))
+	}
+	if b.Name != "" && b.Kind != Chart {
+		return errors.New("only a chart repository has a name")
 	}
 	return nil
 }
@@ -55,7 +61,7 @@ type Use struct {
 	App        App
 }
 
-// An UnboundError says that no binding allows a use, and shows the lines that would. It tells nothing of other bindings but
+// An UnboundError says that no binding allows a use, and shows the lines that would. Credential is empty where none was named. It tells nothing of other bindings but
 // which of this use's own parts is not covered.
 type UnboundError struct {
 	App, Credential, URL string
@@ -69,6 +75,9 @@ type UnboundError struct {
 }
 
 func (e *UnboundError) Error() string {
+	if e.Credential == "" {
+		return e.unbound()
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "application %q may not use %s for the %s %s: ", e.App, e.Credential, e.Kind, e.URL)
 	if len(e.Differs) == 0 {
@@ -77,7 +86,7 @@ func (e *UnboundError) Error() string {
 		fmt.Fprintf(&b, "the operator's settings bind this credential, but for another %s", strings.Join(e.Differs, ", "))
 	}
 	if e.NoProject {
-		b.WriteString("; Argo CD before v3.0 doesn't tell plugins the project, so that a binding with projects doesn't apply")
+		b.WriteString(projectUnknown)
 	}
 	fmt.Fprintf(&b, "; an operator can allow it in tagpin.yaml:\n%s", e.Add)
 	return b.String()

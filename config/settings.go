@@ -30,6 +30,7 @@ type Settings struct {
 	// Proposals are what git-branch: <base>:<write> may push.
 	Proposals Proposals `yaml:"proposals"`
 	Network   Network   `yaml:"network"`
+	Kustomize Kustomize `yaml:"kustomize"`
 	// ACR lists the instances of Alibaba Cloud Container Registry that need no stored password.
 	ACR ACR `yaml:"acr"`
 	// Applications are settings that an application can't make for itself.
@@ -65,6 +66,16 @@ type Limits struct {
 	RenderTimeout time.Duration `yaml:"render-timeout"`
 	// ConcurrentRenders bounds how many run at a time. 0: as many as there are cores.
 	ConcurrentRenders int `yaml:"concurrent-renders"`
+	// FetchTimeout bounds how long one render waits for what it has fetched: charts, bases, files.
+	FetchTimeout time.Duration `yaml:"fetch-timeout"`
+	// FetchCacheBytes bounds what is kept of that on disk.
+	FetchCacheBytes Size `yaml:"fetch-cache-bytes"`
+}
+
+// Kustomize says how kustomizations are built.
+type Kustomize struct {
+	// BuildOptions are flags of `kustomize build`, as kustomize.buildOptions in argocd-cm has them. Package render reads them.
+	BuildOptions Text `yaml:"build-options"`
 }
 
 // Applications holds settings by application name.
@@ -82,6 +93,9 @@ func Default() Settings {
 		FileBytes:     64 << 20, // charts with vendored dependencies and CRDs stay below
 		ManifestBytes: 64 << 20, // Argo CD takes messages of up to 100 MB
 		RenderTimeout: 45 * time.Second,
+		FetchTimeout:  20 * time.Second, // leaves more than half of a render's time to the render
+		// Hundreds of charts, or some dozens of repositories with bases.
+		FetchCacheBytes: 1 << 30,
 	}}
 }
 
@@ -129,6 +143,8 @@ func (l Limits) check() error {
 		return errors.New("concurrent-renders must be 0 (as many as cores) or more")
 	case l.RenderTimeout < time.Second || l.RenderTimeout > time.Hour:
 		return errors.New("render-timeout must be between 1s and 1h")
+	case l.FetchTimeout < time.Second || l.FetchTimeout > time.Hour:
+		return errors.New("fetch-timeout must be between 1s and 1h")
 	case l.FileBytes > l.ArchiveBytes:
 		return errors.New("file-bytes is greater than archive-bytes: no file can be larger than all together")
 	}

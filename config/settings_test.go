@@ -77,7 +77,7 @@ func TestParseNothing(t *testing.T) {
 func TestParseErrors(t *testing.T) {
 	const binding = "bindings:\n- credential: secret:a/b\n  kind: git\n  url: https://h/x\n"
 	for text, want := range map[string]string{
-		"bindngs: []":                                         `tagpin.yaml:1: unknown key "bindngs" (did you mean "bindings"?); known here: bindings, defaults, limits, proposals, network, acr, applications`,
+		"bindngs: []":                                         `tagpin.yaml:1: unknown key "bindngs" (did you mean "bindings"?); known here: bindings, defaults, limits, proposals, network, kustomize, acr, applications`,
 		"limits:\n  archive-byte: 1":                          `tagpin.yaml:2: limits: unknown key "archive-byte" (did you mean "archive-bytes"?)`,
 		"limits: {}\nnetwork: {}\nlimits: ":                   `tagpin.yaml:3: key "limits" stands in line 1 already`,
 		"limits: 5":                                           `tagpin.yaml:1: limits: want keys with values, got "5"`,
@@ -103,7 +103,11 @@ func TestParseErrors(t *testing.T) {
 		"proposals:\n  prefix: refs/heads/x":                  `can't begin the name of a branch`,
 		"proposals:\n  prefix: -x":                            `can't begin the name of a branch`,
 		"bindings:\n- kind: git\n":                            `tagpin.yaml:2: bindings: this binding lacks credential and url`,
-		"bindings:\n- kind: registri\n":                       `tagpin.yaml:2: kind: unknown kind "registri" (did you mean "registry"?): write git, registry or chart`,
+		"bindings:\n- kind: registri\n":                       `tagpin.yaml:2: kind: unknown kind "registri" (did you mean "registry"?): write git, registry, chart, base or file`,
+		"bindings:\n- {kind: git, url: h/x}\n":                `tagpin.yaml:2: bindings: this binding lacks credential`,
+		"bindings:\n- {kind: file, url: h/x, name: a}\n":      `tagpin.yaml:2: bindings: only a chart repository has a name`,
+		"bindings:\n- {kind: chart, url: h/x, name: '@a'}\n":  `"@a" is not the name of a chart repository`,
+		"limits:\n  fetch-timeout: 0s":                        `tagpin.yaml:2: limits: fetch-timeout must be between 1s and 1h`,
 		"bindings:\n- url: https://user:canary@h/\n":          `tagpin.yaml:2: url: the URL holds user information`,
 		"bindings:\n- credential: admin:canary\n":             `tagpin.yaml:2: credential: unknown credential source: write secret:`,
 		"bindings:\n- credential: secret:Bad/name\n":          `tagpin.yaml:2: credential: secret:Bad/name: "Bad" is not the name of a namespace`,

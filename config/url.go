@@ -190,7 +190,7 @@ func (u URL) covers(other URL, kind Kind) bool {
 	}
 	for i, want := range u.segments {
 		got := other.segments[i]
-		if kind == Git && i == len(other.segments)-1 {
+		if (kind == Git || kind == Base) && i == len(other.segments)-1 {
 			want, got = strings.TrimSuffix(want, ".git"), strings.TrimSuffix(got, ".git")
 		}
 		if want != got {

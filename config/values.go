@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 
 	"github.com/agnivade/levenshtein"
@@ -53,23 +54,29 @@ func literal(name string) Glob {
 // A Kind is what a credential opens.
 type Kind string
 
-// The kinds of a binding.
+// The kinds of a binding. The last three are fetched for renders: chart repositories, the Git repositories of kustomize's remote
+// bases, and single files.
 const (
 	Git      Kind = "git"
 	Registry Kind = "registry"
 	Chart    Kind = "chart"
+	Base     Kind = "base"
+	File     Kind = "file"
 )
 
-// UnmarshalText accepts the three kinds.
+// fetched says that a binding of this kind also allows to fetch without a credential.
+func (k Kind) fetched() bool { return k == Chart || k == Base || k == File }
+
+// UnmarshalText accepts the kinds.
 func (k *Kind) UnmarshalText(text []byte) error {
-	names := []string{string(Git), string(Registry), string(Chart)}
+	names := []string{string(Git), string(Registry), string(Chart), string(Base), string(File)}
 	for _, n := range names {
 		if n == string(text) {
 			*k = Kind(n)
 			return nil
 		}
 	}
-	return fmt.Errorf("unknown kind %q%s: write git, registry or chart", text, nearest(string(text), names))
+	return fmt.Errorf("unknown kind %q%s: write git, registry, chart, base or file", text, nearest(string(text), names))
 }
 
 // A WriteBackMethod is "none", "git" or "git:" with a reference: repocreds, or the secret: of a credential.
@@ -121,5 +128,31 @@ func (p *BranchPrefix) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q can't begin the name of a branch: write something like tagpin/", text)
 	}
 	*p = BranchPrefix(text)
+	return nil
+}
+
+// A RepositoryName is what a chart repository is called by.
+type RepositoryName string
+
+var repositoryName = regexp.MustCompile(`^[A-Za-z0-9][-._A-Za-z0-9]*$`)
+
+// UnmarshalText checks the name.
+func (n *RepositoryName) UnmarshalText(text []byte) error {
+	if !repositoryName.Match(text) {
+		return fmt.Errorf("%q is not the name of a chart repository: write letters, digits, dots and dashes", text)
+	}
+	*n = RepositoryName(text)
+	return nil
+}
+
+// A Text is any text in one line.
+type Text string
+
+// UnmarshalText takes the text.
+func (t *Text) UnmarshalText(text []byte) error {
+	if strings.ContainsFunc(string(text), notPrintable) {
+		return errors.New("write it in one line")
+	}
+	*t = Text(text)
 	return nil
 }

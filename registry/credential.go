@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strings"
 	"sync"
 	"time"
 
@@ -59,13 +58,12 @@ func (l *login) String() string {
 	return l.ref.String()
 }
 
-// parseLogin reads user:password. The user name ends at the first colon.
 func parseLogin(ref config.Credential, text string) (*login, error) {
-	user, password, ok := strings.Cut(strings.TrimRight(text, "\r\n"), ":")
-	if !ok || user == "" || password == "" || strings.ContainsAny(text[:len(user)], "\r\n") || strings.ContainsAny(password, "\r\n") {
-		return nil, fmt.Errorf("%s: must hold one line of the form user:password", ref)
+	l, err := config.ParseLogin(ref, text)
+	if err != nil {
+		return nil, err
 	}
-	return &login{ref: ref, user: user, password: password}, nil
+	return &login{ref: ref, user: l.User, password: l.Password}, nil
 }
 
 // resolveLogin reads the credential that applies to the repository now.
