@@ -9,23 +9,9 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/tagpin/tagpin/image"
 )
-
-// applyAll goes through all places, some at a time.
-func (l *Loop) applyAll(ctx context.Context, places map[image.Place][]*check) {
-	var all errgroup.Group
-	all.SetLimit(parallelPlaces)
-	for place, group := range places {
-		all.Go(func() error {
-			l.apply(ctx, place, group)
-			return nil
-		})
-	}
-	_ = all.Wait()
-}
 
 // apply compares with the branch and writes what is newer. When somebody else pushes first, it begins again at the new tip.
 func (l *Loop) apply(ctx context.Context, p image.Place, group []*check) {
@@ -71,6 +57,7 @@ func (l *Loop) rests(p image.Place, writing []*check) bool {
 	for _, c := range writing {
 		c.stop(image.Blocked, fmt.Errorf("the branch was pushed to a moment ago: the next push comes after %s", next.UTC().Format("15:04:05 MST")))
 		c.waiting = true
+		l.agenda.add(next.Sub(l.o.Now()), identify(c.update.App))
 	}
 	return true
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -25,16 +26,30 @@ func (l *Loop) collect(ctx context.Context, hints []Hint) []*check {
 	for _, h := range hints {
 		variants[identify(h.App)] = append(variants[identify(h.App)], h)
 	}
-	var checks []*check
-	for _, group := range variants {
-		slices.SortStableFunc(group, func(a, b Hint) int { return a.Seen.Compare(b.Seen) })
-		checks = append(checks, l.open(ctx, group))
-	}
+	groups := slices.Collect(maps.Values(variants))
+	checks := make([]*check, len(groups))
+	each(parallelChecks, len(groups), func(i int) {
+		slices.SortStableFunc(groups[i], func(a, b Hint) int { return a.Seen.Compare(b.Seen) })
+		checks[i] = l.open(ctx, groups[i])
+	})
 	slices.SortFunc(checks, func(a, b *check) int { return compareApps(a.update.App, b.update.App) })
 	return slices.DeleteFunc(checks, func(c *check) bool {
 		// Live mode: no pin is wanted.
 		return c.err == nil && (c.update.Options.WriteBack.Method == "none" || len(c.update.Options.Images) == 0)
 	})
+}
+
+// each does work for 0 to n-1, some at a time.
+func each(limit, n int, work func(i int)) {
+	var group errgroup.Group
+	group.SetLimit(limit)
+	for i := range n {
+		group.Go(func() error {
+			work(i)
+			return nil
+		})
+	}
+	_ = group.Wait()
 }
 
 // open makes a check of an application's hints, the last seen one last.
@@ -72,12 +87,17 @@ func (l *Loop) open(ctx context.Context, group []Hint) *check {
 // newest asks the history which of the revisions comes last, and asks once: the order of commits doesn't change.
 func (l *Loop) newest(ctx context.Context, c *check, revisions []string) (string, error) {
 	id, asked := identify(c.update.App), strings.Join(revisions, " ")
-	if o := l.orders[id]; o.revisions == asked {
+	l.mu.Lock()
+	o := l.orders[id]
+	l.mu.Unlock()
+	if o.revisions == asked {
 		return o.newest, nil
 	}
 	newest, err := l.o.Writer.Newest(ctx, c.place, revisions)
 	if err == nil {
+		l.mu.Lock()
 		l.orders[id] = order{asked, newest}
+		l.mu.Unlock()
 	}
 	return newest, err
 }
@@ -102,27 +122,15 @@ func (c *check) locate(w Writer) {
 	}
 }
 
-// resolve asks for the newest tag of every image. An application with one image undecided is not written at all.
-func (l *Loop) resolve(ctx context.Context, checks []*check) {
-	var group errgroup.Group
-	group.SetLimit(parallelChecks)
-	for _, c := range checks {
-		if c.err != nil {
-			continue
-		}
-		group.Go(func() error {
-			l.choose(ctx, c)
-			return nil
-		})
-	}
-	_ = group.Wait()
-}
-
+// choose asks for the newest tag of every image. An application with one image undecided is not written at all.
 func (l *Loop) choose(ctx context.Context, c *check) {
 	var err error
 	if c.update.Choices, err = choices(ctx, l.o.Resolver, c.update); err != nil {
 		c.stop(image.NoChoice, err)
 		return
+	}
+	for i := range c.update.Choices {
+		c.update.Choices[i].Rejected = nil // of a thousand applications at once, nobody reads them here
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -160,15 +168,4 @@ func said(u image.Update) string {
 		fmt.Fprintf(&b, "%s:%s@%s\n", u.Options.Images[i].Image.Name(), choice.Tag, choice.Digest)
 	}
 	return b.String()
-}
-
-// groupByPlace gives the applications that share a push and need one.
-func groupByPlace(checks []*check) map[image.Place][]*check {
-	groups := map[image.Place][]*check{}
-	for _, c := range checks {
-		if c.err == nil && !c.unchanged {
-			groups[c.place] = append(groups[c.place], c)
-		}
-	}
-	return groups
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/tagpin/tagpin/image"
 )
@@ -20,7 +21,7 @@ const (
 	DefaultDistance = time.Minute
 	// DefaultAttempts is how often a push is tried again when somebody else was first, within one check.
 	DefaultAttempts = 8
-	// parallelChecks bounds how many applications' images are resolved at a time; the registry package bounds requests.
+	// parallelChecks is how many applications of one registry are resolved at a time: a slow registry delays no other.
 	parallelChecks = 16
 	// recheckAfter is when the branch of an application is looked at although no choice changed, where no render tells that it
 	// moved: for an Application that is known by its manifest alone.
@@ -29,10 +30,12 @@ const (
 	retryPause = 200 * time.Millisecond
 	// gather lets the renders that follow one push come together, before a check that one of them asked for.
 	gather = 500 * time.Millisecond
-	// parallelPlaces is how many branches are read and pushed to at a time: a slow Git server delays no other.
+	// parallelPlaces is how many branches of one Git server are read and pushed to at a time: a slow server delays no other.
 	parallelPlaces = 8
-	// observations wait here while a check runs. More than that are dropped: the next render tells again.
-	observationQueue = 1024
+	// parallelHurries is how many early checks run at a time, beside the one of all applications.
+	parallelHurries = 4
+	// maxObservations may wait to be stored. More than that are dropped: the next render tells again.
+	maxObservations = maxApplications
 )
 
 // Options make a Loop.
@@ -40,6 +43,8 @@ type Options struct {
 	Store    Store
 	Resolver Resolver
 	Writer   Writer
+	// Identity is equal for all names of one image repository; nil takes the names as they are.
+	Identity func(image.Image) string
 	// Defaults are the operator's, for parsing parameters.
 	Defaults image.Defaults
 	// Interval, Distance and Attempts: zero means the default.
@@ -51,17 +56,20 @@ type Options struct {
 
 // A Loop checks the observed applications.
 type Loop struct {
-	o      Options
-	hints  chan Hint
-	wake   chan struct{}
+	o       Options
+	inbox   *inbox
+	index   *index
+	agenda  *agenda
+	claims  *claims
+	servers *turnstile[string]
+	places  *turnstile[image.Place]
+
 	mu     sync.Mutex
 	status map[identity]Status
 	// settled is what the last complete check of an application rested on: with the same again, Git needn't be asked.
 	settled map[identity]basis
 	pushed  map[branchKey]time.Time
-	claims  *claims
-	// orders are used by Check alone.
-	orders map[identity]order
+	orders  map[identity]order
 }
 
 // branchKey is what the smallest distance between pushes is kept for.
@@ -81,9 +89,13 @@ func New(o Options) *Loop {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Identity == nil {
+		o.Identity = image.Image.Name
+	}
 	return &Loop{
-		o: o, hints: make(chan Hint, observationQueue), wake: make(chan struct{}, 1),
-		status: map[identity]Status{}, settled: map[identity]basis{}, pushed: map[branchKey]time.Time{}, claims: newClaims(), orders: map[identity]order{},
+		o: o, inbox: newInbox(), index: newIndex(), agenda: newAgenda(), claims: newClaims(),
+		servers: newTurnstile[string](parallelPlaces), places: newTurnstile[image.Place](1),
+		status: map[identity]Status{}, settled: map[identity]basis{}, pushed: map[branchKey]time.Time{}, orders: map[identity]order{},
 	}
 }
 
@@ -92,44 +104,62 @@ func (l *Loop) Observe(h Hint) {
 	if h.Seen.IsZero() {
 		h.Seen = l.o.Now()
 	}
-	select {
-	case l.hints <- h:
-	default:
+	if !l.inbox.put(h) {
 		l.o.Log.WithField("application", h.App.Name).Warn("too many observations at once: this one waits for the next render")
 	}
 }
 
-// Wake makes Run check at once.
-func (l *Loop) Wake() {
-	select {
-	case l.wake <- struct{}{}:
-	default: // a check is due already
-	}
+// Pushed makes Run look at once at the applications that use an image, and at no other.
+func (l *Loop) Pushed(img image.Image) {
+	l.agenda.add(gather, l.index.of(l.o.Identity(img))...)
 }
 
-// Run checks all applications each interval until ctx ends. The first check comes with the first hint.
+// Run checks all applications each interval until ctx ends. Beside that it checks those to which something happened as soon as
+// it did: the first render, a render of another commit, an image's push, the end of the time between two pushes to a branch.
 func (l *Loop) Run(ctx context.Context) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	var parts sync.WaitGroup
+	parts.Go(func() { l.keep(ctx) })
+	parts.Go(func() { l.hurry(ctx) })
+	for ctx.Err() == nil {
+		l.Take(ctx)
+		l.Check(ctx)
+		// Up to a tenth more, so that several updaters don't check in step.
+		pause(ctx, l.o.Interval+jitter(l.o.Interval/10))
+	}
+	parts.Wait()
+}
+
+// keep stores what is observed, and has the new looked at.
+func (l *Loop) keep(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case h := <-l.hints:
-			l.add(ctx, h)
-			if l.isNew(h) {
-				l.Wake()
-			}
-			continue
-		case <-l.wake:
-			pause(ctx, gather)
-		case <-timer.C:
+		case <-l.inbox.filled:
 		}
-		l.Take(ctx)
-		l.Check(ctx)
-		// Up to a tenth more, so that several updaters don't check in step.
-		timer.Reset(l.o.Interval + jitter(l.o.Interval/10))
+		for _, h := range l.Take(ctx) {
+			if l.isNew(h) {
+				l.agenda.add(gather, identify(h.App))
+			}
+		}
 	}
+}
+
+// hurry checks what can't wait for the check of all.
+func (l *Loop) hurry(ctx context.Context) {
+	var checks errgroup.Group
+	checks.SetLimit(parallelHurries)
+	for {
+		due := l.agenda.next(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		checks.Go(func() error {
+			l.checkSome(ctx, due)
+			return nil
+		})
+	}
+	_ = checks.Wait()
 }
 
 // isNew tells whether an application has never been checked, or runs at a commit that no check knows.
@@ -140,22 +170,16 @@ func (l *Loop) isNew(h Hint) bool {
 	return !known || !slices.Contains([]string{b.revision, b.commit}, h.App.Revision)
 }
 
-// Take stores the hints that wait. Run does so before each check.
-func (l *Loop) Take(ctx context.Context) {
-	for {
-		select {
-		case h := <-l.hints:
-			l.add(ctx, h)
-		default:
-			return
+// Take stores the hints that wait, and gives those that could be stored. Run does so as they come.
+func (l *Loop) Take(ctx context.Context) []Hint {
+	hints := l.inbox.take()
+	return slices.DeleteFunc(hints, func(h Hint) bool {
+		if err := l.o.Store.Add(ctx, h); err != nil {
+			l.o.Log.WithField("application", h.App.Name).WithError(err).Error("this application is not observed")
+			return true
 		}
-	}
-}
-
-func (l *Loop) add(ctx context.Context, h Hint) {
-	if err := l.o.Store.Add(ctx, h); err != nil {
-		l.o.Log.WithField("application", h.App.Name).WithError(err).Error("this application is not observed")
-	}
+		return false
+	})
 }
 
 // Status gives all applications, by name.
@@ -170,80 +194,34 @@ func (l *Loop) Status() []Status {
 	return all
 }
 
-// A Summary counts one check.
-type Summary struct{ Applications, Considered, Skipped, Updated, Errors int }
-
 // Check looks at every observed application once.
 func (l *Loop) Check(ctx context.Context) Summary {
-	var sum Summary
+	before := l.known()
 	hints, err := l.o.Store.Hints(ctx)
 	if err != nil {
 		l.o.Log.WithError(err).Error("the observed applications can't be read")
 		return Summary{Errors: 1}
 	}
-	checks := l.collect(ctx, hints)
-	l.resolve(ctx, checks)
-	l.applyAll(ctx, groupByPlace(checks))
-	if ctx.Err() != nil {
-		return sum // what was broken off is nobody's state
+	r := newRound(l, l.agenda.turn)
+	checks := r.check(ctx, hints)
+	if ctx.Err() == nil {
+		l.dropUnobserved(before, checks)
 	}
-	for _, c := range checks {
-		sum.add(c)
-		l.report(c)
-	}
-	l.dropUnobserved(checks)
-	if len(checks) > 0 {
-		l.o.Log.Infof("Processing results: applications=%d images_considered=%d images_skipped=%d images_updated=%d errors=%d",
-			sum.Applications, sum.Considered, sum.Skipped, sum.Updated, sum.Errors)
-	}
-	return sum
+	return r.sum
 }
 
-func (s *Summary) add(c *check) {
-	s.Applications++
-	images := len(c.update.Options.Images)
-	s.Considered += images
-	updated := 0
-	for _, v := range c.verdicts {
-		if v.state == image.Updated && c.err == nil {
-			updated++
-		}
+// checkSome looks at some applications.
+func (l *Loop) checkSome(ctx context.Context, ids []identity) {
+	turns, done := l.agenda.begin(ids)
+	defer done()
+	apps := make([]image.Application, len(ids))
+	for i, id := range ids {
+		apps[i] = id.application()
 	}
-	s.Updated += updated
-	s.Skipped += images - updated
-	if c.err != nil && !c.waiting {
-		s.Errors++
+	hints, err := l.o.Store.Some(ctx, apps)
+	if err != nil {
+		l.o.Log.WithError(err).Error("the observed applications can't be read: the next check of all does")
+		return
 	}
-}
-
-// A check is one application on its way through a Check.
-type check struct {
-	hint     Hint
-	update   image.Update
-	place    image.Place
-	verdicts []verdict
-	recorded image.Recorded
-	commit   string
-	state    image.State // why the whole application goes no further; empty while it does
-	err      error
-	// unchanged means that Git needn't be asked: nothing differs from the last complete check.
-	unchanged bool
-	// waiting means that nothing is wrong: the push comes later.
-	waiting bool
-	// unverified means that the check rests on a branch as it was remembered: the next one must look again.
-	unverified bool
-}
-
-// stop ends the way of an application.
-func (c *check) stop(state image.State, err error) { c.state, c.err = state, err }
-
-// basis is what a complete check rests on.
-type basis struct {
-	settings [32]byte
-	revision string // of the hint
-	commit   string // that the check made, or found at the tip
-	choices  string
-	at       time.Time
-	// recheck asks for another look after recheckAfter, since no render tells when the branch changes.
-	recheck bool
+	newRound(l, func(id identity) (int, bool) { return turns[id], false }).check(ctx, hints)
 }

@@ -41,6 +41,11 @@ func identify(a image.Application) identity {
 	return identity{a.Project, a.Name, a.RepoURL, a.Path, a.TargetRevision}
 }
 
+// application is one of this identity, at no revision.
+func (id identity) application() image.Application {
+	return image.Application{Project: id.project, Name: id.name, RepoURL: id.repo, Path: id.path, TargetRevision: id.target}
+}
+
 // settings are a hint's parameters as a comparable value.
 func settings(h Hint) [32]byte {
 	data, err := json.Marshal([]any{h.Parameters, h.Env}) // maps are marshalled in the order of their keys
@@ -73,6 +78,17 @@ func (m *Memory) Hints(context.Context) ([]Hint, error) {
 	oldest := m.now().Add(-DefaultExpiry)
 	maps.DeleteFunc(m.hints, func(_ identity, known []Hint) bool { return known[len(known)-1].Seen.Before(oldest) })
 	return slices.Concat(slices.Collect(maps.Values(m.hints))...), nil
+}
+
+// Some implements Store.
+func (m *Memory) Some(_ context.Context, apps []image.Application) ([]Hint, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var hints []Hint
+	for _, a := range apps {
+		hints = append(hints, m.hints[identify(a)]...)
+	}
+	return hints, nil
 }
 
 // Forget implements Store.

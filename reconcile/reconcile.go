@@ -28,6 +28,9 @@ type Store interface {
 	Add(ctx context.Context, h Hint) error
 	// Hints gives all that is known, in no particular order.
 	Hints(ctx context.Context) ([]Hint, error)
+	// Some gives what is known of these applications; their Revision doesn't matter. It is asked each time something is pushed,
+	// so it should not cost what Hints does.
+	Some(ctx context.Context, apps []image.Application) ([]Hint, error)
 	// Forget drops an application by its name.
 	Forget(ctx context.Context, app string) error
 }

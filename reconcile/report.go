@@ -1,15 +1,23 @@
 package reconcile
 
 import (
+	"maps"
+	"slices"
+	"time"
+
 	"github.com/sirupsen/logrus"
 
 	"github.com/tagpin/tagpin/image"
 )
 
-// report keeps where an application stands, and logs it when that changed.
-func (l *Loop) report(c *check) {
+// report keeps where an application stands, and logs it when that changed; false where another check knows better.
+func (l *Loop) report(c *check) bool {
 	id := identify(c.update.App)
 	l.mu.Lock()
+	if l.overtaken(c) {
+		l.mu.Unlock()
+		return false
+	}
 	before := l.status[id]
 	now := before
 	if now.State == image.Updated { // that was the check before
@@ -24,7 +32,7 @@ func (l *Loop) report(c *check) {
 	l.settle(id, c)
 	l.mu.Unlock()
 	if now.State == before.State && now.Reason == before.Reason {
-		return
+		return true
 	}
 	log := l.o.Log.WithFields(logrus.Fields{"application": c.update.App.Name, "state": now.State})
 	switch {
@@ -35,6 +43,7 @@ func (l *Loop) report(c *check) {
 	default:
 		log.Warn(now.Reason)
 	}
+	return true
 }
 
 // settle keeps what a complete check rests on, so that with the same again Git needn't be asked.
@@ -104,20 +113,32 @@ func (s *Status) take(v verdict) {
 	}
 }
 
-// dropUnobserved forgets applications that are observed no more.
-func (l *Loop) dropUnobserved(checks []*check) {
+// known are the applications that have a status.
+func (l *Loop) known() []identity {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Collect(maps.Keys(l.status))
+}
+
+// dropUnobserved forgets those known before that are observed no more.
+func (l *Loop) dropUnobserved(before []identity, checks []*check) {
 	seen := map[identity]bool{}
 	for _, c := range checks {
 		seen[identify(c.update.App)] = true
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for id := range l.status {
-		if !seen[id] {
-			delete(l.status, id)
-			delete(l.settled, id)
-			delete(l.orders, id)
-			l.claims.forget(id)
+	for _, id := range before {
+		if seen[id] {
+			continue
 		}
+		delete(l.status, id)
+		delete(l.settled, id)
+		delete(l.orders, id)
+		l.claims.forget(id)
+		l.index.note(id, nil)
+		l.agenda.forget(id)
 	}
+	oldest := l.o.Now().Add(-l.o.Distance)
+	maps.DeleteFunc(l.pushed, func(_ branchKey, at time.Time) bool { return at.Before(oldest) })
 }

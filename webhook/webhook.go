@@ -44,8 +44,8 @@ type Registries interface {
 
 // A Loop looks at the applications.
 type Loop interface {
-	// Wake makes it look at once. It never blocks.
-	Wake()
+	// Pushed makes it look at once at those that use an image. It never blocks.
+	Pushed(img image.Image)
 }
 
 // A Key is a secret with what it may speak for.
@@ -99,7 +99,7 @@ func New(o Options) (*Handler, error) {
 // hand is what a hint does.
 func (h *Handler) hand(img image.Image) {
 	h.o.Registries.MarkStale(img)
-	h.o.Loop.Wake()
+	h.o.Loop.Pushed(img)
 }
 
 // A refusal is an answer to the sender. It repeats nothing of the request.

@@ -50,7 +50,7 @@ func (r *registries) MarkStale(img image.Image) bool {
 	return true
 }
 
-func (r *registries) Wake() {
+func (r *registries) Pushed(image.Image) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.woken++

@@ -15,6 +15,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/tagpin/tagpin/image"
 	"github.com/tagpin/tagpin/plugin"
 	"github.com/tagpin/tagpin/reconcile"
 )
@@ -42,6 +43,15 @@ func (m manifests) Hints(context.Context) ([]reconcile.Hint, error) {
 		m.log.WithError(err).Error("these applications are not checked")
 	}
 	return hints, nil
+}
+
+// Some implements reconcile.Store.
+func (m manifests) Some(ctx context.Context, apps []image.Application) ([]reconcile.Hint, error) {
+	hints, err := m.Hints(ctx)
+	return slices.DeleteFunc(hints, func(h reconcile.Hint) bool {
+		h.App.Revision = ""
+		return !slices.Contains(apps, h.App)
+	}), err
 }
 
 // read gives the Applications that call tagpin, and what is wrong with others.

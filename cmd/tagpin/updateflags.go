@@ -103,6 +103,7 @@ func (f *updateFlags) open(ctx context.Context, flags *pflag.FlagSet, e *engine,
 		Store:    store,
 		Resolver: updateResolver{e},
 		Writer:   writer,
+		Identity: e.registries.Identity,
 		Defaults: e.defaults(),
 		Interval: f.interval,
 		Distance: max(f.distance, 1), // zero would mean the default

@@ -118,7 +118,7 @@ func (w *world) updaterOf(ttl time.Duration, o writeback.Options) *updater {
 		w.t.Fatal(err)
 	}
 	loop := reconcile.New(reconcile.Options{
-		Store: reconcile.NewMemory(), Resolver: resolver{registries}, Writer: writer, Log: log, Distance: time.Nanosecond,
+		Store: reconcile.NewMemory(), Resolver: resolver{registries}, Writer: writer, Identity: registries.Identity, Log: log, Distance: time.Nanosecond,
 	})
 	return &updater{loop, registries, o.CacheDir}
 }
