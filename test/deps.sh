@@ -5,6 +5,7 @@ packages=()
 command -v git >/dev/null || packages+=(git)
 command -v docker-registry >/dev/null || packages+=(docker-registry)
 [ -x /usr/sbin/sshd ] || packages+=(openssh-server)
+command -v redis-server >/dev/null || packages+=(redis-server)
 command -v ssh >/dev/null || packages+=(openssh-client)
 [ ${#packages[@]} -eq 0 ] && exit 0
 if ! command -v apt-get >/dev/null; then

@@ -20,6 +20,7 @@ var allowed = map[string][]string{
 	"cache":     {},
 	"config":    {},
 	"network":   {},
+	"redis":     {},
 	"registry":  {"image", "cache", "config", "network"},
 	"resolve":   {"image"},
 	"render":    {"image", "config"},
@@ -38,6 +39,7 @@ var onlyIn = map[string][]string{
 	"google.golang.org/grpc":        {"plugin"},
 	"github.com/argoproj/argo-cd/":  {"plugin", "cmd"},
 	"github.com/patrickmn/go-cache": {"cache"},
+	"github.com/redis/go-redis/":    {"redis"},
 }
 
 func TestImportRules(t *testing.T) {
