@@ -60,7 +60,10 @@ func newInstances(o Options, wrap func(http.RoundTripper) http.RoundTripper) (*i
 		return nil, err
 	}
 	// Of no host: all of them need https, and the client keeps to its own rate.
-	rt := &bounded{next: wrap(&schemes{api: &url.URL{Scheme: "https"}, own: strict, others: strict}), slots: make(chan struct{}, apiSlots)}
+	rt := &bounded{
+		next:  wrap(&schemes{api: &url.URL{Scheme: "https"}, own: strict, others: strict}),
+		named: true, quota: &quota{slots: make(chan struct{}, apiSlots)}, told: o.Told,
+	}
 	return &instances{
 		settings: o.Settings.ACR, secrets: o.Secrets, env: o.Env, now: o.Now,
 		api:    aliyun.New(aliyun.Options{Transport: rt, Now: o.Now}),

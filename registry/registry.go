@@ -47,6 +47,8 @@ type Options struct {
 	Log logrus.FieldLogger
 	// Wrap, if set, sees each request that goes out, below retries, limits and caches.
 	Wrap func(http.RoundTripper) http.RoundTripper
+	// Told, if set, hears of each request. It must not block.
+	Told func(Attempt)
 	// Env replaces os.Getenv in tests. Read are DOCKER_CONFIG, and the variables of RRSA for instances that the operator lists.
 	Env func(string) string
 	// Now replaces time.Now in tests.
@@ -190,7 +192,8 @@ func (r *Registries) hostOf(c *conf, e *Endpoint) (*host, error) {
 	if e.Named {
 		g.own = e.API.Hostname()
 	}
-	rt, err := newTransport(*e, g, r.quota(e), r.trusted(e))
+	b := bounded{named: e.Named, quota: r.quota(e), told: r.opts.Told}
+	rt, err := newTransport(*e, g, b, r.trusted(e))
 	if err != nil {
 		return nil, err
 	}

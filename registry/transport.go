@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -38,7 +39,7 @@ const (
 
 // newTransport builds the way to one registry, from the outside: retries, limits and bounds, schemes, the caller's own
 // wrap, connections.
-func newTransport(e Endpoint, g guard, q *quota, wrap func(http.RoundTripper) http.RoundTripper) (http.RoundTripper, error) {
+func newTransport(e Endpoint, g guard, b bounded, wrap func(http.RoundTripper) http.RoundTripper) (http.RoundTripper, error) {
 	strict, err := connections(e, g, false)
 	if err != nil {
 		return nil, err
@@ -53,13 +54,14 @@ func newTransport(e Endpoint, g guard, q *quota, wrap func(http.RoundTripper) ht
 	if wrap != nil {
 		rt = wrap(rt)
 	}
-	return &retrier{next: &bounded{next: rt, host: e.API.Host, slots: q.slots, rate: q.rate}}, nil
+	b.next, b.host = rt, e.API.Host
+	return &retrier{next: &b}, nil
 }
 
 // A quota is what may be asked of a registry, under whichever of its host names.
 type quota struct {
 	slots chan struct{}
-	rate  *rate.Limiter
+	rate  *rate.Limiter // nil where there is none
 }
 
 func newQuota(limit int) *quota {
@@ -144,23 +146,50 @@ func (s *schemes) RoundTrip(req *http.Request) (*http.Response, error) {
 // one is seen by the retrier.
 type bounded struct {
 	next  http.RoundTripper
-	host  string
-	slots chan struct{}
-	rate  *rate.Limiter // of the host; nil where there is none
+	host  string // empty for hosts without one limit
+	named bool
+	*quota
+	told func(Attempt) // may be nil
 }
 
 func (b *bounded) RoundTrip(req *http.Request) (*http.Response, error) {
+	a := Attempt{Registry: cmp.Or(b.host, req.URL.Host), Named: b.named, Kind: kindOf(req, b.host)}
+	start := time.Now()
+	err := b.enter(req)
+	a.Waited = time.Since(start)
+	var resp *http.Response
+	if err == nil {
+		start = time.Now()
+		resp, err = b.exchange(req)
+		a.Sent, a.Took = true, time.Since(start)
+	}
+	if resp != nil {
+		a.Status = resp.StatusCode
+	}
+	if b.told != nil {
+		b.told(a)
+	}
+	return resp, err
+}
+
+// enter waits for the request's turn and takes a slot.
+func (b *bounded) enter(req *http.Request) error {
 	if req.URL.Host == b.host { // token servers and buckets have their own limits
 		if err := b.rate.Wait(req.Context()); err != nil {
-			return nil, errBusy
+			return errBusy
 		}
 	}
 	select {
 	case b.slots <- struct{}{}:
-		defer func() { <-b.slots }()
+		return nil
 	case <-req.Context().Done():
-		return nil, context.Cause(req.Context())
+		return context.Cause(req.Context())
 	}
+}
+
+// exchange sends the request, reads the answer and frees the slot.
+func (b *bounded) exchange(req *http.Request) (*http.Response, error) {
+	defer func() { <-b.slots }()
 	ctx, cancel := context.WithTimeout(req.Context(), attemptTimeout)
 	defer cancel()
 	resp, err := b.next.RoundTrip(req.WithContext(ctx))
