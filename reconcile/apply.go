@@ -27,7 +27,7 @@ func (l *Loop) apply(ctx context.Context, p image.Place, group []*check) {
 	}
 	for _, c := range group {
 		if c.err == nil {
-			c.stop(image.Blocked, fmt.Errorf("others pushed to the branch %d times in a row: the next check tries again", l.o.Attempts))
+			c.stop(image.Blocked, fmt.Errorf("the branch moved, or the Git cache was lost, %d times in a row: the next check tries again", l.o.Attempts))
 		}
 	}
 }

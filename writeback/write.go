@@ -22,6 +22,11 @@ func (w *Writer) Write(ctx context.Context, p image.Place, b image.Branch, commi
 		}
 		return err
 	})
+	if git.KindOf(err) == git.Gone {
+		// What the commits rest on is no longer in the cache, which was damaged or deleted meanwhile, or not on the server.
+		w.remember(p, git.Tip{}, false)
+		return image.Written{Moved: true}, nil
+	}
 	return done, err
 }
 

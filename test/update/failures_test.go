@@ -35,6 +35,7 @@ func TestFailures(t *testing.T) {
 		"Secret gone":      {removeSecret, restoreSecret, image.Blocked, "mount the Secret"},
 		"cache garbled":    {garbleCache, nothing, image.Updated, ""}, // repaired by itself
 		"cache deleted":    {deleteCache, nothing, image.Updated, ""},
+		"fetch broken off": {loseBoundary, nothing, image.Updated, ""},
 		"hook refuses":     {refusingHook, removeHook, image.Blocked, "refuse"},
 		"the branch moves": {personCommits, nothing, image.Updated, ""},
 	} {
@@ -42,6 +43,7 @@ func TestFailures(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			w.git.Create("demo", chart())
+			personCommits(w, nil)
 			w.reg.Push(echo, "v1.0", acr.Image{})
 			u := w.updater(ttl)
 			u.check(t, w.hint("demo", "gitops-demo", "helm"))
@@ -60,8 +62,8 @@ func TestFailures(t *testing.T) {
 					t.Errorf("the status gives %q away: %s", canary, text)
 				}
 			}
-			if n := w.line("demo", "rev-list", "--count", "--all"); c.state != image.Updated && n != "2" {
-				t.Errorf("%s commits, want the first two", n)
+			if n := w.line("demo", "rev-list", "--count", "--all"); c.state != image.Updated && n != "3" {
+				t.Errorf("%s commits, want the first three", n)
 			}
 
 			c.end(w, u)
@@ -126,6 +128,18 @@ func deleteCache(w *world, u *updater) {
 	}
 }
 
+// loseBoundary leaves the cache as a kill does that comes when the commits have arrived, and git has yet to note where they end.
+// A push is the first to notice.
+func loseBoundary(w *world, u *updater) {
+	files, err := filepath.Glob(filepath.Join(u.cache, "*", "tree.git", "shallow"))
+	if err != nil || len(files) != 1 {
+		w.t.Fatal(files, err)
+	}
+	if err := os.Remove(files[0]); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 func refusingHook(w *world, _ *updater) { w.git.Hook("demo", "pre-receive", "echo Canary >&2; exit 1") }
 func removeHook(w *world, _ *updater) {
 	w.git.Hook("demo", "pre-receive", "exit 0")
@@ -134,5 +148,5 @@ func removeHook(w *world, _ *updater) {
 }
 
 func personCommits(w *world, _ *updater) {
-	w.git.CommitAs("demo", "main", "Ada <ada@example.com>", "work", map[string]string{"notes.md": "note"})
+	w.git.CommitAs("demo", "main", "Ada <ada@example.com>", "work", map[string]string{"notes.md": time.Now().String()})
 }

@@ -3,6 +3,7 @@ package update
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -61,7 +62,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	bin := program.Tagpin(t)
 	rounds := 200
 	if testing.Short() {
-		rounds = 20
+		rounds = 40
 	}
 	w := newWorld(t)
 	apps := []string{"one", "two", "three"}
@@ -70,40 +71,29 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		files[app+"/Chart.yaml"] = "name: x\n"
 	}
 	w.git.Create("demo", files)
-	w.reg.Push(echo, "v1.0.0", acr.Image{})
 	args := w.process("demo", apps...)
 	random := rand.New(rand.NewPCG(3, 4))
-	newest, persons := "v1.0.0", 0
+	newest, persons := "", 0
 	for i := range rounds {
-		cmd := exec.Command(bin, args...)
-		cmd.Stderr = w.log
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		if i%5 == 0 {
-			newest = fmt.Sprintf("v1.0.%d", i+1)
+		if i%2 == 0 {
+			newest = fmt.Sprintf("v1.0.%d", i)
 			w.reg.Push(echo, newest, acr.Image{})
 		}
 		if i%7 == 0 {
 			persons++
-			w.git.CommitAs("demo", "main", "Ada <ada@example.com>", "work", map[string]string{fmt.Sprintf("notes/%d", i): "note"})
+			w.git.CommitAs("demo", "main", ada, "work", map[string]string{fmt.Sprintf("notes/%d", i): "note"})
 		}
-		if i%9 == 0 { // a push that takes long, so that the kill falls into it
-			w.git.Fail(gitserver.Slow(100 * time.Millisecond))
+		if i%9 == 0 { // requests that take long, so that the kill falls into one
+			w.git.Fail(gitserver.Slow(50 * time.Millisecond))
 		}
-		time.Sleep(time.Duration(50+random.IntN(400)) * time.Millisecond)
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		w.kill(exec.Command(bin, args...), random.IntN(12), time.Duration(random.IntN(50))*time.Millisecond)
 		w.git.Fail(nil)
-	}
-	out, err := exec.Command(bin, append(args, "--once")...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("the last check: %v: %s", err, out)
-	}
-
-	for _, app := range apps {
-		if got := w.git.File("demo", "main", app+"/.argocd-source-"+app+".yaml"); got != pins(newest) {
-			t.Errorf("%s is pinned to %q, want %s", app, got, newest)
+		if i%20 == 19 {
+			out, err := exec.Command(bin, append(args, "--once")...).CombinedOutput()
+			if err != nil {
+				t.Fatalf("the check after %d kills: %v: %s", i+1, err, out)
+			}
+			w.wantPinned(newest, apps)
 		}
 	}
 	w.line("demo", "fsck", "--strict")
@@ -112,6 +102,36 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	}
 	wantForward(t, w, apps)
 	wantNoProcess(t, args[slices.Index(args, "--git-cache-dir")+1])
+}
+
+// kill ends an updater some time after it made a number of Git requests, or was done.
+func (w *world) kill(updater *exec.Cmd, requests int, later time.Duration) {
+	w.t.Helper()
+	log := &lockedBuffer{}
+	updater.Stderr = io.MultiWriter(w.log, log)
+	w.git.Reset()
+	if err := updater.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	done := func() bool {
+		return w.git.Counts().Requests >= requests || strings.Contains(log.String(), "Processing results")
+	}
+	for start := time.Now(); !done() && time.Since(start) < time.Minute; {
+		time.Sleep(2 * time.Millisecond)
+	}
+	time.Sleep(later)
+	_ = updater.Process.Kill()
+	_ = updater.Wait()
+}
+
+// wantPinned checks what the applications are pinned to.
+func (w *world) wantPinned(tag string, apps []string) {
+	w.t.Helper()
+	for _, app := range apps {
+		if got := w.git.File("demo", "main", app+"/.argocd-source-"+app+".yaml"); got != pins(tag) {
+			w.t.Errorf("%s is pinned to %q, want %s", app, got, tag)
+		}
+	}
 }
 
 // wantForward checks that each of tagpin's commits changes one pin file, to a greater tag than was there.

@@ -175,7 +175,8 @@ func (s *session) repack(ctx context.Context, sub string) error {
 	if _, err := s.partial().git(ctx, sub, nil, "repack", "-a", "-d", "-q"); err != nil {
 		return err
 	}
-	if _, err := s.partial().git(ctx, sub, nil, "prune", "--expire=1.hour.ago"); err != nil {
+	// What the server has is not walked through: parts of it are not here.
+	if _, err := s.partial().git(ctx, sub, nil, "prune", "--expire=1.hour.ago", "--exclude-promisor-objects"); err != nil {
 		return err
 	}
 	return s.trimShallow(ctx, sub)

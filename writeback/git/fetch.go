@@ -176,7 +176,7 @@ func (s *session) ensure(ctx context.Context, sha string) error {
 	if err := s.noteFilter(printed); err != nil {
 		return err
 	}
-	return s.remember(ctx, sha)
+	return s.remember(ctx, treeDir, sha)
 }
 
 // has says whether a commit is in the cache.
@@ -213,12 +213,12 @@ func (s *session) unfiltered() bool {
 // maxKnown is how many tips are kept as what the server is told we have: enough for some branches, small in each request.
 const maxKnown = 8
 
-// remember keeps a reference to a commit that the server has and whose trees are all here.
-func (s *session) remember(ctx context.Context, sha string) error {
-	if _, err := s.git(ctx, treeDir, nil, "update-ref", "refs/tagpin/"+sha, sha); err != nil {
+// remember keeps a reference to a commit that the server has and that is here with all that this cache is for.
+func (s *session) remember(ctx context.Context, sub, sha string) error {
+	if _, err := s.git(ctx, sub, nil, "update-ref", "refs/tagpin/"+sha, sha); err != nil {
 		return err
 	}
-	refs, err := s.git(ctx, treeDir, nil, "for-each-ref", "--sort=-committerdate", "--format=%(objectname)", "refs/tagpin/")
+	refs, err := s.git(ctx, sub, nil, "for-each-ref", "--sort=-committerdate", "--format=%(objectname)", "refs/tagpin/")
 	if err != nil {
 		return err
 	}
@@ -228,7 +228,7 @@ func (s *session) remember(ctx context.Context, sha string) error {
 			fmt.Fprintf(&commands, "delete refs/tagpin/%s\n", old)
 		}
 	}
-	_, err = s.git(ctx, treeDir, &commands, "update-ref", "--stdin")
+	_, err = s.git(ctx, sub, &commands, "update-ref", "--stdin")
 	return err
 }
 

@@ -162,7 +162,7 @@ func (s *session) history(ctx context.Context, tip string, depth int) ([]CommitI
 		if _, err := s.fetch(ctx, sub, nil, args...); err != nil {
 			return nil, nil, err
 		}
-		if _, err := s.git(ctx, sub, nil, "update-ref", "refs/tagpin/"+tip, tip); err != nil {
+		if err := s.remember(ctx, sub, tip); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -92,7 +92,7 @@ func (s *session) push(ctx context.Context, p pushing) (PushResult, error) {
 	result, err := send(ctx, p)
 	if err == nil && result.Status == Updated {
 		result.Tip = p.to
-		err = s.remember(ctx, p.to)
+		err = s.remember(ctx, treeDir, p.to)
 	}
 	return result, err
 }
