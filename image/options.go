@@ -93,6 +93,7 @@ type Kustomize struct {
 	KubeVersion               string
 	APIVersions               []string
 	Version                   string
+	BuildOptions              string // flags of kustomize build
 }
 
 // A Parameter is one entry of spec.source.plugin.parameters: exactly one of its values is set. The JSON names are Argo CD's.

@@ -102,18 +102,35 @@ func (w *chartWalk) add(name string, info fs.FileInfo) error {
 	return nil
 }
 
-// loadChart returns a chart of its own for each call: rendering changes it.
+// loadChart returns a chart of its own for each call: rendering changes it. With a *missingError it returns the chart as well.
 func loadChart(files []*loader.BufferedFile, dir string) (*chart.Chart, error) {
-	own := make([]*loader.BufferedFile, len(files))
-	for i, f := range files {
-		own[i] = &loader.BufferedFile{Name: f.Name, Data: f.Data} // the loader renames those of subcharts
-	}
-	c, err := loader.LoadFiles(own)
+	c, err := loader.LoadFiles(files)
 	if err != nil {
 		return nil, fmt.Errorf("loading the chart in %q: %w", dir, err)
 	}
 	sortDependencies(c)
 	return c, installable(c, dir)
+}
+
+// loadArchive reads a packed chart.
+func loadArchive(data []byte) (*chart.Chart, error) {
+	c, err := loader.LoadArchive(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("unpacking the chart: %w", err)
+	}
+	sortDependencies(c)
+	return c, nil
+}
+
+// A missingError says that charts/ lacks dependencies.
+type missingError struct {
+	dir   string
+	names []string
+}
+
+func (e *missingError) Error() string {
+	return fmt.Sprintf("dependencies that are found in Chart.yaml, but missing in charts/ directory: %s; correct their names, or run "+
+		"`helm dependency build %s` and commit its charts/ directory", strings.Join(e.names, ", "), e.dir)
 }
 
 // sortDependencies gives subcharts an order. Helm leaves them in that of a Go map, which shows in the order of their CRDs.
@@ -140,9 +157,7 @@ func installable(c *chart.Chart, dir string) error {
 		}
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("dependencies that are found in Chart.yaml, but missing in charts/ directory: %s; "+
-			"tagpin does not download charts: run `helm dependency build %s` and commit its charts/ directory",
-			strings.Join(missing, ", "), dir)
+		return &missingError{dir: dir, names: missing}
 	}
 	return nil
 }

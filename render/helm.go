@@ -3,18 +3,18 @@ package render
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
 	"helm.sh/helm/v3/pkg/release"
 	"helm.sh/helm/v3/pkg/releaseutil"
-
-	"github.com/tagpin/tagpin/image"
 )
 
 // helmTemplate does what `helm template . --name-template NAME --include-crds …` does in dir. It is made of Helm's packages
@@ -23,16 +23,15 @@ func helmTemplate(ctx context.Context, t *tree, dir string, r *Request) ([]byte,
 	if v := r.Helm.Version; v != "" && v != "v3" {
 		return nil, fmt.Errorf("helm.version %q is not supported: leave it out, or set v3", v)
 	}
-	files, err := chartFiles(t, dir)
-	if err != nil {
-		return nil, err
-	}
-	c, err := loadChart(files, dir)
+	c, files, err := completeChart(t, dir, r)
 	if err != nil {
 		return nil, err
 	}
 	vals, err := userValues(t, dir, r)
 	if err != nil {
+		return nil, err
+	}
+	if err := t.unmet(); err != nil {
 		return nil, err
 	}
 	reload := func() (*chart.Chart, error) { return loadChart(files, dir) }
@@ -57,7 +56,26 @@ func helmTemplate(ctx context.Context, t *tree, dir string, r *Request) ([]byte,
 	if err != nil {
 		return nil, err
 	}
-	return printRelease(c, rendered, &r.Helm)
+	return printRelease(c, rendered, printing{crds: !r.Helm.SkipCrds, hooks: true, tests: !r.Helm.SkipTests})
+}
+
+// completeChart loads the chart in dir, with the dependencies that it lacks. What has to be fetched for them is told by t.unmet;
+// then the chart is incomplete.
+func completeChart(t *tree, dir string, r *Request) (*chart.Chart, []*loader.BufferedFile, error) {
+	files, err := chartFiles(t, dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := loadChart(files, dir)
+	var missing *missingError
+	if !errors.As(err, &missing) {
+		return c, files, err
+	}
+	if files, err = buildDependencies(t, dir, r, c, files); err != nil || t.unmet() != nil {
+		return c, files, err
+	}
+	c, err = loadChart(files, dir)
+	return c, files, err
 }
 
 // renderValues is the root object of the templates: .Values, .Release, .Capabilities, .Chart.
@@ -126,15 +144,18 @@ func capabilities(r *Request) (*chartutil.Capabilities, error) {
 	return caps, nil
 }
 
+// printing says what `helm template` prints beside the manifests.
+type printing struct{ crds, hooks, tests bool }
+
 // printRelease puts the rendered files into the order of `helm template`: CRDs, manifests in the order of installation, hooks.
-func printRelease(c *chart.Chart, rendered map[string]string, opts *image.Helm) ([]byte, error) {
+func printRelease(c *chart.Chart, rendered map[string]string, p printing) ([]byte, error) {
 	maps.DeleteFunc(rendered, func(name, _ string) bool { return strings.HasSuffix(name, "NOTES.txt") })
 	hooks, manifests, err := releaseutil.SortManifests(rendered, nil, releaseutil.InstallOrder)
 	if err != nil {
 		return nil, err
 	}
 	var out bytes.Buffer
-	if !opts.SkipCrds {
+	if p.crds {
 		for _, crd := range c.CRDObjects() {
 			printSource(&out, crd.Filename, string(crd.File.Data))
 		}
@@ -144,7 +165,7 @@ func printRelease(c *chart.Chart, rendered map[string]string, opts *image.Helm) 
 	}
 	all := bytes.NewBuffer(append(bytes.TrimSpace(out.Bytes()), '\n'))
 	for _, h := range hooks {
-		if !opts.SkipTests || !slices.Contains(h.Events, release.HookTest) {
+		if p.hooks && (p.tests || !slices.Contains(h.Events, release.HookTest)) {
 			printSource(all, h.Path, h.Manifest)
 		}
 	}

@@ -20,6 +20,12 @@ import (
 	"github.com/tagpin/tagpin/image"
 )
 
+// An edit is a file's replacement; its zero value replaces nothing.
+type edit struct {
+	path string // real
+	data []byte
+}
+
 // editKustomization applies the options in Argo CD's order, and the images after all of them, to a copy of the application's
 // kustomization. Without options and images the file is rendered as it is.
 func editKustomization(t *tree, dir string, r *Request) (edit, error) {
@@ -253,10 +259,10 @@ func addPatches(kust *types.Kustomization, list string) error {
 // addComponents adds directories; a pattern stands for what it matches.
 func addComponents(t *tree, dir string, kust *types.Kustomization, opts *image.Kustomize) error {
 	for _, pattern := range opts.Components {
-		if host, remote := remoteHost(pattern); remote {
-			return errRemote("kustomize.components", host)
+		found, err := []string{pattern}, error(nil)
+		if _, remote := remoteHost(pattern); !remote {
+			found, err = matches(t, dir, pattern)
 		}
-		found, err := matches(t, dir, pattern)
 		if err != nil {
 			return fmt.Errorf("kustomize.components: %q %w", pattern, err)
 		}

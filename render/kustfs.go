@@ -15,13 +15,17 @@ import (
 
 var errReadOnly = errors.New("the repository is read-only")
 
-// A kustFS is the repository as kustomize sees it: its root is "/", nothing is above it and nothing can be written. One file,
-// the application's kustomization, can be replaced. It looks at each kustomization before kustomize does, because kustomize's
-// loader runs git and HTTP requests of its own for what is remote, past any file system.
+// A kustFS is the repository as kustomize sees it: its root is "/", nothing is above it and nothing can be written. It looks at
+// each kustomization before kustomize does, because kustomize's loader runs git and HTTP requests of its own for what is remote,
+// past any file system: what was fetched takes its place.
 type kustFS struct {
 	tree *tree
-	// edited replaces the content of the file at the real path editedPath.
-	edited edit
+	r    *Request
+	opts buildOptions
+	// files replace or add content, by real paths: kustomizations that were edited, and what was fetched.
+	files map[string][]byte
+	// origins are the URLs of what was fetched, by the names that kustomize sees.
+	origins map[string]string
 	// checked are the kustomizations that were looked at, by the path they were asked for.
 	checked map[string]error
 	// refused is the first reason to end the run; kustomize hides it behind "no kustomization found".
@@ -30,14 +34,8 @@ type kustFS struct {
 	ownSchema bool
 }
 
-// An edit is a file's replacement; its zero value replaces nothing.
-type edit struct {
-	path string // real
-	data []byte
-}
-
-func newKustFS(t *tree, e edit) *kustFS {
-	return &kustFS{tree: t, edited: e, checked: map[string]error{}}
+func newKustFS(t *tree, r *Request, opts buildOptions) *kustFS {
+	return &kustFS{tree: t, r: r, opts: opts, files: map[string][]byte{}, origins: map[string]string{}, checked: map[string]error{}}
 }
 
 // rel is a path of kustomize's as one of the tree's.
@@ -52,6 +50,15 @@ func rel(name string) string {
 // CleanedAbs is where kustomize resolves every path that it is about to read. The kustomization is checked here and not when
 // it is read, since a link can give it another name by then.
 func (k *kustFS) CleanedAbs(name string) (filesys.ConfirmedDir, string, error) {
+	if _, added := k.files[rel(name)]; added {
+		if err := k.checkKustomization(rel(name)); err != nil {
+			return "", "", err
+		}
+		return filesys.ConfirmedDir(path.Join("/", path.Dir(rel(name)))), path.Base(rel(name)), nil
+	}
+	if k.addedDir(rel(name)) {
+		return filesys.ConfirmedDir(path.Join("/", rel(name))), "", nil
+	}
 	real, err := k.tree.real(rel(name))
 	if err != nil {
 		return "", "", fmt.Errorf("%s: %w", rel(name), err)
@@ -59,12 +66,28 @@ func (k *kustFS) CleanedAbs(name string) (filesys.ConfirmedDir, string, error) {
 	if k.tree.isDir(real) {
 		return filesys.ConfirmedDir(path.Join("/", real)), "", nil
 	}
-	if slices.Contains(konfig.RecognizedKustomizationFileNames(), path.Base(rel(name))) {
-		if err := k.check(rel(name)); err != nil {
-			return "", "", err
-		}
+	if err := k.checkKustomization(rel(name)); err != nil {
+		return "", "", err
 	}
 	return filesys.ConfirmedDir(path.Join("/", path.Dir(real))), path.Base(real), nil
+}
+
+// addedDir says whether a name is that of a directory with files that were added.
+func (k *kustFS) addedDir(name string) bool {
+	for file := range k.files {
+		if strings.HasPrefix(file, name+"/") && strings.Contains(name+"/", filesDir+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// checkKustomization looks at a file if its name is a kustomization's.
+func (k *kustFS) checkKustomization(name string) error {
+	if slices.Contains(konfig.RecognizedKustomizationFileNames(), path.Base(name)) {
+		return k.check(name)
+	}
+	return nil
 }
 
 // ReadFile returns a file's content.
@@ -77,24 +100,28 @@ func (k *kustFS) ReadFile(name string) ([]byte, error) {
 }
 
 func (k *kustFS) content(name string) ([]byte, error) {
+	if data, added := k.files[name]; added {
+		return data, nil
+	}
 	real, err := k.tree.real(name)
 	if err != nil {
 		return nil, err
 	}
-	if k.edited.path != "" && real == k.edited.path {
-		return k.edited.data, nil
+	if data, edited := k.files[real]; edited {
+		return data, nil
 	}
 	return k.tree.read(real)
 }
 
 // Exists reports whether there is something of that name.
 func (k *kustFS) Exists(name string) bool {
+	_, added := k.files[rel(name)]
 	_, err := k.tree.stat(rel(name))
-	return err == nil
+	return added || err == nil || k.addedDir(rel(name))
 }
 
 // IsDir reports whether there is a directory of that name.
-func (k *kustFS) IsDir(name string) bool { return k.tree.isDir(rel(name)) }
+func (k *kustFS) IsDir(name string) bool { return k.tree.isDir(rel(name)) || k.addedDir(rel(name)) }
 
 // ReadDir lists a directory.
 func (k *kustFS) ReadDir(name string) ([]string, error) { return k.tree.list(rel(name)) }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -29,9 +28,9 @@ func (k *kustFS) check(name string) error {
 	if kust.Unmarshal(data) == nil {
 		kust.FixKustomization()
 		k.ownSchema = k.ownSchema || len(kust.OpenAPI) > 0
-		err = k.localOnly(path.Dir(name), &kust)
+		err = k.prepare(name, &kust)
 	}
-	if err != nil {
+	if needs := (*NeedsError)(nil); err != nil && !errors.As(err, &needs) {
 		err = fmt.Errorf("%s: %w", name, err)
 	}
 	if k.refused == nil {
@@ -41,26 +40,41 @@ func (k *kustFS) check(name string) error {
 	return err
 }
 
+// prepare puts what was fetched, and the charts that are inflated, into a kustomization, and makes sure that kustomize fetches
+// nothing by itself.
+func (k *kustFS) prepare(name string, kust *types.Kustomization) error {
+	dir := path.Dir(name)
+	if err := contained(dir, kust); err != nil {
+		return err
+	}
+	brought, err := k.bring(dir, kust)
+	if err != nil {
+		return err
+	}
+	inflated, err := k.inflateCharts(dir, kust)
+	if err != nil {
+		return err
+	}
+	if err := k.tree.unmet(); err != nil {
+		return err
+	}
+	if brought || inflated {
+		if err := k.replace(name, kust); err != nil {
+			return err
+		}
+	}
+	return k.localOnly(dir, kust)
+}
+
 // localOnly refuses a kustomization that makes kustomize fetch something.
 func (k *kustFS) localOnly(dir string, kust *types.Kustomization) error {
-	for _, field := range []struct {
-		name    string
-		entries []string
-	}{
-		{"resources", kust.Resources},
-		{"components", kust.Components},
-		{"crds", kust.Crds},
-		{"configurations", kust.Configurations},
-		{"openapi", []string{kust.OpenAPI["path"]}},
-		{"patches", patchPaths(kust)},
-		{"replacements", replacementPaths(kust)},
-		{"configMapGenerator", configMapPaths(kust)},
-		{"secretGenerator", secretPaths(kust)},
-	} {
-		for _, entry := range field.entries {
-			if host, remote := remoteHost(entry); remote {
-				return errRemote(field.name, host)
-			}
+	schema := kust.OpenAPI["path"]
+	for _, place := range append(pathPlaces(kust), pathPlace{name: "openapi", at: &schema}) {
+		if host, remote := remoteHost(*place.at); remote {
+			return errRemote(place.name, host)
+		}
+		if host, remote := remoteHost(withoutKey(*place.at)); remote && place.keyed {
+			return errRemote(place.name, host)
 		}
 	}
 	for _, entry := range slices.Concat(kust.Resources, kust.Components) {
@@ -85,49 +99,6 @@ func errRemote(field, host string) error {
 		"keep it in this repository and name its path", field, host)
 }
 
-func patchPaths(kust *types.Kustomization) []string {
-	var out []string
-	for _, p := range slices.Concat(kust.Patches, kust.PatchesJson6902) { //nolint:staticcheck // people still use it
-		out = append(out, p.Path)
-	}
-	for _, p := range kust.PatchesStrategicMerge { //nolint:staticcheck // people still use it
-		out = append(out, string(p))
-	}
-	return out
-}
-
-func replacementPaths(kust *types.Kustomization) []string {
-	var out []string
-	for _, r := range kust.Replacements {
-		out = append(out, r.Path)
-	}
-	return out
-}
-
-func configMapPaths(kust *types.Kustomization) []string {
-	var out []string
-	for _, g := range kust.ConfigMapGenerator {
-		out = append(out, sourcePaths(g.KvPairSources)...)
-	}
-	return out
-}
-
-func secretPaths(kust *types.Kustomization) []string {
-	var out []string
-	for _, g := range kust.SecretGenerator {
-		out = append(out, sourcePaths(g.KvPairSources)...)
-	}
-	return out
-}
-
-func sourcePaths(s types.KvPairSources) []string {
-	out := append([]string{s.EnvSource}, s.EnvSources...)
-	for _, f := range s.FileSources {
-		out = append(out, f, withoutKey(f))
-	}
-	return out
-}
-
 // withoutKey is the path of "[key=]path".
 func withoutKey(source string) string {
 	if _, file, found := strings.Cut(source, "="); found {
@@ -135,9 +106,6 @@ func withoutKey(source string) string {
 	}
 	return source
 }
-
-// gitUser is how kustomize recognises a login before the host of a Git URL.
-var gitUser = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9-]*@`)
 
 // remoteHost reports whether kustomize would fetch an entry, by HTTP or by git, and names the host. It takes everything that
 // kustomize takes for a URL, and a few more.
@@ -151,7 +119,7 @@ func remoteHost(entry string) (string, bool) {
 			return hostOf(after), true
 		}
 	}
-	if login := gitUser.FindString(rest); login != "" {
+	if login := gitLogin.FindString(rest); login != "" {
 		return hostOf(rest), true
 	}
 	if strings.HasPrefix(rest, "github.com/") || strings.HasPrefix(rest, "github.com:") || rest != strings.ToLower(entry) {

@@ -29,9 +29,17 @@ func kustomizeBuild(ctx context.Context, t *tree, dir string, r *Request) ([]byt
 	if v := r.Kustomize.Version; v != "" {
 		return nil, fmt.Errorf("kustomize.version %q is not supported: tagpin has one version of kustomize built in; remove it", v)
 	}
+	opts, err := r.buildOptions()
+	if err != nil {
+		return nil, err
+	}
 	edited, err := editKustomization(t, dir, r)
 	if err != nil {
 		return nil, err
+	}
+	fsys := newKustFS(t, r, opts)
+	if edited.path != "" {
+		fsys.files[edited.path] = edited.data
 	}
 	select {
 	case kustomizeTurn <- struct{}{}:
@@ -39,7 +47,7 @@ func kustomizeBuild(ctx context.Context, t *tree, dir string, r *Request) ([]byt
 	case <-ctx.Done():
 		return nil, interrupted(ctx)
 	}
-	return krustyRun(newKustFS(t, edited), dir)
+	return krustyRun(fsys, dir)
 }
 
 func krustyRun(fsys *kustFS, dir string) ([]byte, error) {
@@ -49,13 +57,15 @@ func krustyRun(fsys *kustFS, dir string) ([]byte, error) {
 		}
 	}()
 	opts := krusty.MakeDefaultOptions()
-	opts.Reorder = krusty.ReorderOptionUnspecified // what the program does without flags; the library's default differs
+	opts.Reorder = fsys.opts.reorder // unspecified is what the program does without flags; the library's default differs
+	opts.LoadRestrictions = fsys.opts.restrictor
+	opts.AddManagedbyLabel = fsys.opts.managedBy
 	all, err := krusty.MakeKustomizer(opts).Run(fsys, path.Join("/", dir))
 	if fsys.refused != nil {
 		return nil, fsys.refused
 	}
 	if err != nil {
-		return nil, kustomizeError(err)
+		return nil, errors.New(fsys.explain(kustomizeError(err).Error()))
 	}
 	if err := signAsProgram(all); err != nil {
 		return nil, kustomizeError(err)
@@ -86,8 +96,8 @@ func signAsProgram(all resmap.ResMap) error {
 func kustomizeError(err error) error {
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	if strings.Contains(text, "must specify --enable-helm") {
-		return errors.New("the kustomization inflates Helm charts (helmCharts), which is not supported: " +
-			"render the chart as an application of its own, or commit its output as a resource")
+		return errors.New("the kustomization inflates Helm charts: set kustomize.buildOptions to --enable-helm, and name the charts " +
+			"in helmCharts of a kustomization, not in generators")
 	}
 	if m := missing.FindStringSubmatch(text); m != nil {
 		text = fmt.Sprintf("accumulating resources from %q: %s", m[1], m[2])

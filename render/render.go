@@ -1,5 +1,6 @@
 // Package render turns one directory of a repository into manifests. Call Render; it knows Helm charts and kustomizations,
 // and needs nothing but the files below Request.Root: no network, no cluster, no environment, no helm or kustomize program.
+// What a chart or a kustomization wants from elsewhere is told in a NeedsError: package fetch brings it and renders again.
 //
 // A caller that limits how many renders run at a time calls Start instead and keeps its slot until Job.Done: Helm's template
 // engine and kustomize take no context, so that a render which passed its deadline still runs to its end behind the error.
@@ -48,6 +49,15 @@ type Request struct {
 	Kustomize image.Kustomize
 	// Images are injected with precedence over everything else.
 	Images []Image
+	// For is whose render this is: what may be fetched depends on it. Streamed is true for files that somebody uploaded.
+	For      image.Application
+	Streamed bool
+	// Fetched is what was brought from elsewhere: files and directories by Need.Key.
+	Fetched map[string]string
+	// ChartRepositories are the URLs of those that charts call by a name.
+	ChartRepositories map[string]string
+	// BuildOptions are the operator's flags of `kustomize build`. Those of the application come after them.
+	BuildOptions string
 	// Env is what $NAME and ${NAME} in options stand for: ARGOCD_APP_* and ARGOCD_ENV_*. Other names stand for nothing, and $$
 	// for a dollar sign.
 	Env map[string]string
@@ -166,6 +176,7 @@ func run(ctx context.Context, r *Request) (Result, error) {
 		return Result{}, err
 	}
 	defer t.close()
+	t.fetched = r.Fetched
 	kind, err := typeOf(t, dir, r)
 	if err != nil {
 		return Result{}, err

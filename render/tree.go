@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -20,8 +22,21 @@ const (
 var errOutside = errors.New("leads out of the repository")
 
 // A tree reads files below one directory and nothing else: os.Root holds that against links that change under our hands, too.
-// Names are relative to the directory and separated by slashes; "." is the directory itself.
-type tree struct{ root *os.Root }
+// Names are relative to the directory and separated by slashes; "." is the directory itself. What was fetched can be mounted;
+// nothing leads out of a mount either.
+type tree struct {
+	root   *os.Root
+	mounts []mounted
+	// fetched is Request.Fetched, and missing what was looked for in it in vain.
+	fetched map[string]string
+	missing []Need
+}
+
+// A mounted tree appears as basesDir/0, basesDir/1 and so on.
+type mounted struct {
+	from string
+	root *os.Root
+}
 
 func openTree(dir string) (*tree, error) {
 	root, err := os.OpenRoot(dir)
@@ -31,7 +46,45 @@ func openTree(dir string) (*tree, error) {
 	return &tree{root: root}, nil
 }
 
-func (t *tree) close() { t.root.Close() }
+func (t *tree) close() {
+	t.root.Close()
+	for _, m := range t.mounts {
+		m.root.Close()
+	}
+}
+
+// mount shows a directory of this machine in the tree, under the name that it returns.
+func (t *tree) mount(from string) (string, error) {
+	i := slices.IndexFunc(t.mounts, func(m mounted) bool { return m.from == from })
+	if i < 0 {
+		root, err := os.OpenRoot(from)
+		if err != nil {
+			return "", fmt.Errorf("opening what was fetched: %w", bare(err))
+		}
+		i = len(t.mounts)
+		t.mounts = append(t.mounts, mounted{from, root})
+	}
+	return path.Join(basesDir, strconv.Itoa(i)), nil
+}
+
+// mountOf is the mount that a name lies in, empty for the repository's own.
+func mountOf(name string) string {
+	parts := strings.SplitN(name, "/", 3)
+	if len(parts) < 2 || parts[0] != basesDir {
+		return ""
+	}
+	return parts[0] + "/" + parts[1]
+}
+
+// at is where a name really is: in which directory, and under what name there.
+func (t *tree) at(name string) (*os.Root, string) {
+	if mount := mountOf(name); mount != "" {
+		if i, err := strconv.Atoi(path.Base(mount)); err == nil && i >= 0 && i < len(t.mounts) {
+			return t.mounts[i].root, path.Join(".", strings.TrimPrefix(name+"/", mount+"/"))
+		}
+	}
+	return t.root, name
+}
 
 // join resolves a user's path: below dir, or below the repository's root if it starts with a slash.
 func join(dir, name string) (string, error) {
@@ -56,13 +109,12 @@ func (t *tree) real(name string) (string, error) {
 	for rest := strings.Split(name, "/"); len(rest) > 0; {
 		part := rest[0]
 		rest = rest[1:]
-		if part == "" || part == "." {
+		switch {
+		case part == "" || part == ".":
 			continue
-		}
-		if part == ".." {
-			if done == "." {
-				return "", errOutside
-			}
+		case part == ".." && (done == "." || done == mountOf(done)):
+			return "", errOutside
+		case part == "..":
 			done = path.Dir(done)
 			continue
 		}
@@ -85,14 +137,18 @@ func (t *tree) real(name string) (string, error) {
 
 // link returns what a symlink says, or "" for anything else that exists.
 func (t *tree) link(name string) (string, error) {
-	info, err := t.root.Lstat(name)
+	if name == basesDir && len(t.mounts) > 0 {
+		return "", nil
+	}
+	root, name := t.at(name)
+	info, err := root.Lstat(name)
 	if err != nil {
 		return "", bare(err)
 	}
 	if info.Mode()&fs.ModeSymlink == 0 {
 		return "", nil
 	}
-	target, err := t.root.Readlink(name)
+	target, err := root.Readlink(name)
 	if err != nil {
 		return "", bare(err)
 	}
@@ -103,7 +159,8 @@ func (t *tree) link(name string) (string, error) {
 }
 
 func (t *tree) stat(name string) (fs.FileInfo, error) {
-	info, err := t.root.Stat(name)
+	root, name := t.at(name)
+	info, err := root.Stat(name)
 	return info, bare(err)
 }
 
@@ -129,7 +186,8 @@ func (t *tree) read(name string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("is no regular file")
 	}
-	f, err := t.root.Open(name)
+	root, name := t.at(name)
+	f, err := root.Open(name)
 	if err != nil {
 		return nil, bare(err)
 	}
@@ -146,7 +204,8 @@ func (t *tree) read(name string) ([]byte, error) {
 
 // list returns the names in a directory, sorted.
 func (t *tree) list(name string) ([]string, error) {
-	entries, err := fs.ReadDir(t.root.FS(), name)
+	root, name := t.at(name)
+	entries, err := fs.ReadDir(root.FS(), name)
 	if err != nil {
 		return nil, bare(err)
 	}

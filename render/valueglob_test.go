@@ -53,7 +53,7 @@ func TestValueFilePatterns(t *testing.T) {
 		"no pattern":            {files: []string{"env/[a"}, want: "is no pattern"},
 		"out of the root":       {files: []string{"../../*"}, want: "leads out of the repository"},
 		"out by a symlink":      {files: []string{"../links/*.yaml"}, want: "leads out of the repository"},
-		"a URL":                 {files: []string{"https://example.com/v.yaml?x=*"}, want: "files from a URL (https://example.com) are not supported"},
+		"a URL":                 {files: []string{"https://example.com/v.yaml?x=*"}, want: "this is not in the repository, and nothing is fetched here: https://example.com/v.yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := render.Render(t.Context(), render.Request{

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -68,9 +67,8 @@ func valueFile(t *tree, dir, field string, ref reference) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %q: Argo CD gives a plugin only its own source, not those with a ref: "+
 			"keep the file in this repository", field, ref.raw)
 	}
-	if u, err := url.Parse(ref.path); err == nil && u.Scheme != "" {
-		return nil, fmt.Errorf("%s: files from a URL (%s://%s) are not supported: keep the file in this repository", field,
-			u.Scheme, u.Host)
+	if isURL(ref.path) {
+		return remoteFile(t, field, ref.path)
 	}
 	name, err := join(dir, ref.path)
 	if err != nil {
@@ -82,6 +80,23 @@ func valueFile(t *tree, dir, field string, ref reference) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %q: %w: correct its name%s", field, name, err, ignoreHint(field))
 	case err != nil:
 		return nil, fmt.Errorf("%s: %q %w", field, ref.raw, err)
+	}
+	return data, nil
+}
+
+// remoteFile is what was fetched from a URL; nothing, when it has to be fetched yet.
+func remoteFile(t *tree, field, url string) ([]byte, error) {
+	scheme, _, _ := strings.Cut(url, ":")
+	if scheme = strings.ToLower(scheme); scheme != "https" && scheme != "http" {
+		return nil, fmt.Errorf("%s: files are read from https and http, not from %q: correct the URL", field, scheme)
+	}
+	file, ok := t.fetch(Need{Kind: FileNeed, URL: url})
+	if !ok {
+		return nil, nil
+	}
+	data, err := readFetched(file, maxFile)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s: %w", field, Bare(url), err)
 	}
 	return data, nil
 }
