@@ -10,6 +10,7 @@ import (
 // and from three slots on one repository never holds all of them, so that its endless templates stop nobody else.
 type queue struct {
 	mu      sync.Mutex
+	slots   int
 	free    int
 	share   int // the most slots that one repository may hold
 	held    map[string]int
@@ -22,7 +23,7 @@ func newQueue(slots int) *queue {
 	if slots > 2 {
 		share = slots - 1
 	}
-	return &queue{free: slots, share: share, held: map[string]int{}, waiting: map[string][]chan struct{}{}}
+	return &queue{slots: slots, free: slots, share: share, held: map[string]int{}, waiting: map[string][]chan struct{}{}}
 }
 
 // acquire waits for a slot until ctx ends. The slot is held until release is called.
@@ -45,6 +46,16 @@ func (q *queue) acquire(ctx context.Context, repository string) (release func(),
 		return nil, ctx.Err()
 	}
 	return release, nil // granted at the same moment
+}
+
+// load counts the slots that are held and those who wait.
+func (q *queue) load() (held, waiting int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, line := range q.waiting {
+		waiting += len(line)
+	}
+	return q.slots - q.free, waiting
 }
 
 // grant gives free slots to those whose turn it is. The caller holds mu.

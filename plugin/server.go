@@ -57,6 +57,8 @@ type Options struct {
 	AskPass string
 	// Log is told of every call. Nil: the standard logger.
 	Log logrus.FieldLogger
+	// Told hears of every call, too, when it is answered. It must not block. May be nil.
+	Told func(Call)
 }
 
 // A Server offers a Generator to argocd-repo-server.
@@ -94,6 +96,7 @@ func NewServer(o Options) (*Server, error) {
 		keeper:    o.Keeper,
 		askPass:   cmp.Or(o.AskPass, askpass.SocketPath),
 		log:       o.Log,
+		told:      o.Told,
 	})
 	if err == nil && o.Keeper != nil && !config.Spec.ProvideGitCreds {
 		server.second, err = newServer(dir, server.service.withCredentials())
@@ -142,6 +145,9 @@ func checkConfig(spec cmpplugin.PluginConfigSpec) error {
 
 // Address is the path of the socket.
 func (s *Server) Address() string { return s.address }
+
+// Load is how many calls work now, and how many wait for a slot.
+func (s *Server) Load() (working, waiting int) { return s.service.queue.load() }
 
 // Serve answers calls until ctx ends, then finishes the renders in flight, within their deadline, and removes the sockets.
 func (s *Server) Serve(ctx context.Context) error {

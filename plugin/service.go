@@ -43,6 +43,7 @@ type service struct {
 	keeper    CredentialKeeper
 	askPass   string
 	log       logrus.FieldLogger
+	told      func(Call)
 }
 
 // CheckPluginConfiguration tells that applications name the plugin: with discovery every application of the Argo CD instance
@@ -61,7 +62,7 @@ func (s *service) MatchRepository(stream apiclient.ConfigManagementPluginService
 
 // GenerateManifest renders.
 func (s *service) GenerateManifest(stream apiclient.ConfigManagementPluginService_GenerateManifestServer) error {
-	result, err := handle(stream, s, job[Result]{"rendering", wholeTree, s.generate})
+	result, err := handle(stream, s, job[Result]{Rendering, wholeTree, s.generate})
 	if err != nil {
 		return err
 	}
@@ -70,7 +71,7 @@ func (s *service) GenerateManifest(stream apiclient.ConfigManagementPluginServic
 
 // GetParametersAnnouncement fills the form in Argo CD's UI.
 func (s *service) GetParametersAnnouncement(stream apiclient.ConfigManagementPluginService_GetParametersAnnouncementServer) error {
-	response, err := handle(stream, s, job[*apiclient.ParametersAnnouncementResponse]{"announcing parameters", sourceOnly, s.announce})
+	response, err := handle(stream, s, job[*apiclient.ParametersAnnouncementResponse]{Announcing, sourceOnly, s.announce})
 	if err != nil {
 		return err
 	}
@@ -93,9 +94,18 @@ func (s *service) announce(_ context.Context, dir Dir, env map[string]string) (*
 	return &apiclient.ParametersAnnouncementResponse{ParameterAnnouncements: all}, nil
 }
 
+// A Job names what a call does, in errors and logs as well.
+type Job string
+
+// The jobs.
+const (
+	Rendering  Job = "rendering"
+	Announcing Job = "announcing parameters"
+)
+
 // A job is what a call does with the files that it got.
 type job[T any] struct {
-	name string
+	name Job
 	// keep says which files of the repository it needs, given the application's directory.
 	keep func(dir, name string) bool
 	work func(ctx context.Context, dir Dir, env map[string]string) (T, error)
@@ -159,26 +169,50 @@ func (s *service) withDeadline(ctx context.Context) (context.Context, context.Ca
 
 // process is one call from its first message to its result. Whatever fails, the stream is drained before the error is told.
 func process[T any](ctx context.Context, s *service, up *upload, j job[T]) (value T, err error) {
-	begin := time.Now()
+	call, begin := Call{Job: j.name}, time.Now()
 	if err = up.begin(); err == nil {
 		err = guard(func() (err error) {
-			value, err = stage(ctx, s, up, j)
+			value, err = stage(ctx, s, staging{up, &call}, j)
 			return err
 		})
 	}
 	if drained := up.drain(); err == nil {
 		err = drained
 	}
-	env := up.env()
-	log := s.log.WithFields(logrus.Fields{"application": env[envAppName], "repository": withoutUser(env[envSourceRepoURL]), "path": env[envSourcePath],
-		"revision": env[envAppRevision], "took": time.Since(begin).Round(time.Millisecond).String()})
 	if err != nil {
-		err = status.Error(codes.Unknown, clip(err.Error()))
-		log.Errorf("%s: %s", j.name, status.Convert(err).Message())
-		return value, err
+		call.Err = status.Error(codes.Unknown, clip(err.Error()))
 	}
-	log.Infof("%s: done", j.name)
-	return value, nil
+	call.Late = err != nil && ctx.Err() != nil
+	call.Bytes, call.Took = up.bytes, time.Since(begin)
+	s.report(call, up.env())
+	return value, call.Err
+}
+
+// A Call is one that was answered, as the log and Options.Told hear of it.
+type Call struct {
+	Job Job
+	// Queued is the wait for a slot, Staged the time in which the archive was received and unpacked, Worked that of the work
+	// itself, Took all together. What a call did not come to is zero.
+	Queued, Staged, Worked, Took time.Duration
+	// Bytes are those of the archive as it was sent.
+	Bytes int64
+	// Err is what Argo CD was told. Late says that the call's deadline had passed.
+	Err  error
+	Late bool
+}
+
+// report makes a call's log line of its record.
+func (s *service) report(c Call, env map[string]string) {
+	if s.told != nil {
+		s.told(c)
+	}
+	log := s.log.WithFields(logrus.Fields{"application": env[envAppName], "repository": withoutUser(env[envSourceRepoURL]), "path": env[envSourcePath],
+		"revision": env[envAppRevision], "took": c.Took.Round(time.Millisecond).String()})
+	if c.Err != nil {
+		log.Errorf("%s: %s", c.Job, status.Convert(c.Err).Message())
+		return
+	}
+	log.Infof("%s: done", c.Job)
 }
 
 // withoutUser takes out of a URL what may be a password.
@@ -194,9 +228,17 @@ func withoutUser(repoURL string) string {
 	return u.String()
 }
 
+// staging is what a call brings, and the record of what became of it.
+type staging struct {
+	*upload
+	call *Call
+}
+
 // stage waits for a slot, unpacks the archive into a directory of its own and works on it.
-func stage[T any](ctx context.Context, s *service, up *upload, j job[T]) (value T, err error) {
+func stage[T any](ctx context.Context, s *service, up staging, j job[T]) (value T, err error) {
+	begin := time.Now()
 	release, err := s.queue.acquire(ctx, up.env()[envSourceRepoURL])
+	up.call.Queued = lap(&begin)
 	if err != nil {
 		return value, fmt.Errorf("no slot became free within %s: the operator can raise limits.concurrent-renders in tagpin.yaml: %w",
 			s.deadline, err)
@@ -211,13 +253,25 @@ func stage[T any](ctx context.Context, s *service, up *upload, j job[T]) (value 
 	if err != nil {
 		return value, err
 	}
-	if err := s.unpack(ctx, up, dir, j.keep); err != nil {
+	err = s.unpack(ctx, up.upload, dir, j.keep)
+	up.call.Staged = lap(&begin)
+	if err != nil {
 		return value, err
 	}
-	if value, err = j.work(ctx, dir, up.env()); err != nil {
+	value, err = j.work(ctx, dir, up.env())
+	up.call.Worked = lap(&begin)
+	if err != nil {
 		return value, hidePath(err, root)
 	}
 	return value, nil
+}
+
+// lap gives the time since from, and begins anew.
+func lap(from *time.Time) time.Duration {
+	now := time.Now()
+	d := now.Sub(*from)
+	*from = now
+	return d
 }
 
 // unpack fills dir. The whole stream is received before anything is used, since its checksum counts for all of it; and a

@@ -64,6 +64,7 @@ type side struct {
 	t      *testing.T
 	dir    string // the plugins directory, with the work directory "work" in it
 	client apiclient.ConfigManagementPluginServiceClient
+	server *Server
 	log    *logBuffer
 	stop   context.CancelFunc
 	done   chan error
@@ -85,6 +86,7 @@ func start(t *testing.T, o Options, r Renderer) *side {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.server = server
 	server.service.grace = 200 * time.Millisecond
 	var ctx context.Context
 	ctx, s.stop = context.WithCancel(t.Context())

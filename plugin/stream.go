@@ -23,6 +23,7 @@ type upload struct {
 	metadata *apiclient.ManifestRequestMetadata
 	in       receiver
 	hash     hash.Hash
+	bytes    int64
 	rest     []byte
 	err      error // of Recv; io.EOF at the end
 	// received is closed when nothing more can come.
@@ -67,6 +68,7 @@ func (u *upload) Read(p []byte) (int, error) {
 		}
 		u.rest = message.GetFile().GetChunk()
 		u.hash.Write(u.rest)
+		u.bytes += int64(len(u.rest))
 	}
 	n := copy(p, u.rest)
 	u.rest = u.rest[n:]
