@@ -40,10 +40,11 @@ type Change struct {
 // A State says in a word where an application stands after a check.
 type State string
 
-// The states. All but UpToDate, Updated and Proposed mean that something keeps a newer tag from being pinned.
+// The states. Those that Stops names mean that something keeps a newer tag from being pinned.
 const (
 	UpToDate    State = "up-to-date"
 	Updated     State = "updated"
+	Waiting     State = "waiting"      // for the end of the time between two pushes
 	Proposed    State = "proposed"     // on a branch of its own; Git's base says what runs
 	Held        State = "held"         // a person's pin, or hold: true
 	NotFollowed State = "not-followed" // the branch is not the one that is updated
@@ -51,6 +52,16 @@ const (
 	NoChoice    State = "no-choice"    // the registry gave no decision, or no tag qualifies
 	Blocked     State = "blocked"      // Git does not take the commit
 )
+
+// States are all of them.
+func States() []State {
+	return []State{UpToDate, Updated, Waiting, Proposed, Held, NotFollowed, Refused, NoChoice, Blocked}
+}
+
+// Stops says whether nothing is pinned until somebody does something about it, or a server is back.
+func (s State) Stops() bool {
+	return s == Held || s == NotFollowed || s == Refused || s == NoChoice || s == Blocked
+}
 
 // A Branch is a branch at one moment.
 type Branch struct {

@@ -37,6 +37,12 @@ func (i *inbox) take() []Hint {
 	return hints
 }
 
+func (i *inbox) len() int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return len(i.hints)
+}
+
 // signal wakes who waits on ch, now or later.
 func signal(ch chan struct{}) {
 	select {
@@ -147,6 +153,18 @@ func (a *agenda) overtaken(id identity, turn int) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.early[id] != turn
+}
+
+// waiting counts the applications that are due, and gives when the first of them was.
+func (a *agenda) waiting(now time.Time) (due int, first time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, at := range a.due {
+		if !at.After(now) {
+			due, first = due+1, earlier(first, at)
+		}
+	}
+	return due, first
 }
 
 // forget drops what is known of an application.

@@ -55,8 +55,7 @@ func (l *Loop) rests(p image.Place, writing []*check) bool {
 		return false
 	}
 	for _, c := range writing {
-		c.stop(image.Blocked, fmt.Errorf("the branch was pushed to a moment ago: the next push comes after %s", next.UTC().Format("15:04:05 MST")))
-		c.waiting = true
+		c.stop(image.Waiting, fmt.Errorf("the branch was pushed to a moment ago: the next push comes after %s", next.UTC().Format("15:04:05 MST")))
 		l.agenda.add(next.Sub(l.o.Now()), identify(c.update.App))
 	}
 	return true
@@ -67,7 +66,7 @@ func (l *Loop) attempt(ctx context.Context, p image.Place, group []*check, fresh
 	updates := make([]image.Update, len(group))
 	for i, c := range group {
 		updates[i] = c.update
-		c.state, c.err, c.waiting = "", nil, false // what an attempt before found is void
+		c.state, c.err = "", nil // what an attempt before found is void
 	}
 	branch, err := l.read(ctx, p, updates, fresh)
 	if err != nil {

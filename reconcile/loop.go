@@ -50,8 +50,10 @@ type Options struct {
 	// Interval, Distance and Attempts: zero means the default.
 	Interval, Distance time.Duration
 	Attempts           int
-	Log                logrus.FieldLogger
-	Now                func() time.Time
+	// Told, if set, hears of each check that was made. It must not block.
+	Told func(Round)
+	Log  logrus.FieldLogger
+	Now  func() time.Time
 }
 
 // A Loop checks the observed applications.
@@ -70,6 +72,8 @@ type Loop struct {
 	settled map[identity]basis
 	pushed  map[branchKey]time.Time
 	orders  map[identity]order
+	// began is when Run did, until all applications have been checked once.
+	began time.Time
 }
 
 // branchKey is what the smallest distance between pushes is kept for.
@@ -117,6 +121,9 @@ func (l *Loop) Pushed(img image.Image) {
 // Run checks all applications each interval until ctx ends. Beside that it checks those to which something happened as soon as
 // it did: the first render, a render of another commit, an image's push, the end of the time between two pushes to a branch.
 func (l *Loop) Run(ctx context.Context) {
+	l.mu.Lock()
+	l.began = l.o.Now()
+	l.mu.Unlock()
 	var parts sync.WaitGroup
 	parts.Go(func() { l.keep(ctx) })
 	parts.Go(func() { l.hurry(ctx) })
@@ -194,6 +201,37 @@ func (l *Loop) Status() []Status {
 	return all
 }
 
+// A Backlog is what a loop has still to do.
+type Backlog struct {
+	// Observations wait to be stored. Due are the applications that wait for a check before that of all.
+	Observations, Due int
+	// Oldest is when the application was checked for which that is longest ago, or began to wait for its first check. Zero: there
+	// is none.
+	Oldest time.Time
+}
+
+// Backlog says what is still to be done.
+func (l *Loop) Backlog() Backlog {
+	b := Backlog{Observations: l.inbox.len()}
+	var first time.Time
+	b.Due, first = l.agenda.waiting(time.Now())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b.Oldest = earlier(first, l.began)
+	for _, s := range l.status {
+		b.Oldest = earlier(b.Oldest, s.Checked)
+	}
+	return b
+}
+
+// earlier is the first of two times; a zero one is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
 // Check looks at every observed application once.
 func (l *Loop) Check(ctx context.Context) Summary {
 	before := l.known()
@@ -202,10 +240,13 @@ func (l *Loop) Check(ctx context.Context) Summary {
 		l.o.Log.WithError(err).Error("the observed applications can't be read")
 		return Summary{Errors: 1}
 	}
-	r := newRound(l, l.agenda.turn)
+	r := &round{l: l, turn: l.agenda.turn, all: true}
 	checks := r.check(ctx, hints)
 	if ctx.Err() == nil {
 		l.dropUnobserved(before, checks)
+		l.mu.Lock()
+		l.began = time.Time{}
+		l.mu.Unlock()
 	}
 	return r.sum
 }
@@ -223,5 +264,6 @@ func (l *Loop) checkSome(ctx context.Context, ids []identity) {
 		l.o.Log.WithError(err).Error("the observed applications can't be read: the next check of all does")
 		return
 	}
-	newRound(l, func(id identity) (int, bool) { return turns[id], false }).check(ctx, hints)
+	r := &round{l: l, turn: func(id identity) (int, bool) { return turns[id], false }}
+	r.check(ctx, hints)
 }

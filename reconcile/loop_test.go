@@ -249,7 +249,7 @@ func TestDistanceEndsOnTime(t *testing.T) {
 		s.push(other, "v2")
 		l.Pushed(b)
 		time.Sleep(5 * time.Second)
-		if got := stateOfApp(t, l, "two"); got.State != image.Blocked || s.pinned("two") != "v1" {
+		if got := stateOfApp(t, l, "two"); got.State != image.Waiting || s.pinned("two") != "v1" {
 			t.Errorf("within the distance: %s, pinned %s", got.State, s.pinned("two"))
 		}
 		time.Sleep(DefaultDistance)

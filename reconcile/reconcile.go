@@ -78,5 +78,7 @@ type ImageStatus struct {
 	Image  string `json:"image"`
 	Choice string `json:"choice,omitempty"`
 	Pinned string `json:"pinned,omitempty"`
-	Reason string `json:"reason,omitempty"`
+	// State is empty where the check didn't come to a verdict on this image: then the application's says why.
+	State  image.State `json:"state,omitempty"`
+	Reason string      `json:"reason,omitempty"`
 }

@@ -38,7 +38,7 @@ func (l *Loop) report(c *check) bool {
 	switch {
 	case now.State == image.UpToDate || now.State == image.Updated:
 		log.Info("the pins are those of the newest allowed tags")
-	case c.waiting || now.State == image.Proposed:
+	case now.State == image.Waiting || now.State == image.Proposed:
 		log.Info(now.Reason)
 	default:
 		log.Warn(now.Reason)
@@ -93,7 +93,7 @@ func (c *check) imageStatus(i int) ImageStatus {
 		s.Pinned = c.recorded.Pins[i].Tag
 	}
 	if i < len(c.verdicts) {
-		s.Reason = c.verdicts[i].reason
+		s.State, s.Reason = c.verdicts[i].state, c.verdicts[i].reason
 		if change := c.verdicts[i].change; change != nil && c.err == nil && c.verdicts[i].state == image.Updated {
 			s.Pinned = change.To.Tag
 		}

@@ -20,12 +20,17 @@ type round struct {
 	l *Loop
 	// turn is an application's, and whether another check is to be left alone with it.
 	turn func(identity) (turn int, yields bool)
+	all  bool
 	mu   sync.Mutex
 	sum  Summary
 }
 
-func newRound(l *Loop, turn func(identity) (turn int, yields bool)) *round {
-	return &round{l: l, turn: turn}
+// A Round is a check that was made, as Options.Told hears of it.
+type Round struct {
+	Summary
+	// All says that it was the check of all applications.
+	All  bool
+	Took time.Duration
 }
 
 // A branchGroup is the applications of a round that share a push.
@@ -37,6 +42,7 @@ type branchGroup struct {
 
 // check gives the checks that it made, those that another round overtook among them.
 func (r *round) check(ctx context.Context, hints []Hint) []*check {
+	begin := r.l.o.Now()
 	checks := r.l.collect(ctx, hints)
 	groups := map[image.Place]*branchGroup{}
 	for _, c := range checks {
@@ -53,6 +59,9 @@ func (r *round) check(ctx context.Context, hints []Hint) []*check {
 		groups[c.place].checks = append(groups[c.place].checks, c)
 	}
 	r.resolve(ctx, groups)
+	if ctx.Err() == nil && r.l.o.Told != nil {
+		r.l.o.Told(Round{Summary: r.sum, All: r.all, Took: r.l.o.Now().Sub(begin)})
+	}
 	if len(checks) > 0 && ctx.Err() == nil {
 		r.l.o.Log.Infof("Processing results: applications=%d images_considered=%d images_skipped=%d images_updated=%d errors=%d",
 			r.sum.Applications, r.sum.Considered, r.sum.Skipped, r.sum.Updated, r.sum.Errors)
@@ -151,7 +160,7 @@ func (s *Summary) add(c *check) {
 	}
 	s.Updated += updated
 	s.Skipped += images - updated
-	if c.err != nil && !c.waiting {
+	if c.err != nil && c.state != image.Waiting {
 		s.Errors++
 	}
 }
@@ -178,8 +187,6 @@ type check struct {
 	err      error
 	// unchanged means that Git needn't be asked: nothing differs from the last complete check.
 	unchanged bool
-	// waiting means that nothing is wrong: the push comes later.
-	waiting bool
 	// unverified means that the check rests on a branch as it was remembered: the next one must look again.
 	unverified bool
 	// turn tells which of two checks of the application is newer. yields means that this one makes way for another at once.

@@ -43,7 +43,7 @@ func TestDistanceBetweenPushes(t *testing.T) {
 	sum := u.check(t, w.hint("demo", "a", "a"), w.hint("demo", "b", "b"), w.hint("demo", "c", "c"))
 	wantState(t, u.status(t, "a"), image.UpToDate, "")
 	wantState(t, u.status(t, "b"), image.UpToDate, "")
-	wantState(t, u.status(t, "c"), image.Blocked, "the branch was pushed to a moment ago: the next push comes after ")
+	wantState(t, u.status(t, "c"), image.Waiting, "the branch was pushed to a moment ago: the next push comes after ")
 	if sum.Errors != 0 || w.git.Tip("demo", "main") != pushed {
 		t.Errorf("%d errors and the tip %s, want none and %s", sum.Errors, w.git.Tip("demo", "main"), pushed)
 	}
