@@ -112,8 +112,10 @@ func marked(all string) (repository, dir string, ok bool) {
 	if before, after, ok := strings.Cut(all, "//"); ok {
 		return before, after, true
 	}
-	before, after, ok := strings.Cut(all, ".git")
-	return before + ".git", after, ok
+	if before, after, ok := strings.Cut(all, ".git"); ok {
+		return before + ".git", after, true
+	}
+	return "", "", false
 }
 
 func refOf(query string) string {
