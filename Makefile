@@ -13,7 +13,7 @@ LIGHT     := ./image ./resolve ./cache ./config ./registry ./reconcile ./redis .
 export CGO_ENABLED := 0
 export GOFLAGS := $(GOFLAGS) -trimpath
 
-.PHONY: all build tools test race lint parity bench demo e2e deps clean
+.PHONY: all build tools test race lint parity bench demo e2e deps image image-test clean
 
 all: build
 
@@ -55,6 +55,16 @@ demo: build ## the main job, with nothing to configure
 
 e2e: ## the guide on a real Argo CD control plane
 	@echo "make e2e: the walk-through on a whole control plane is not built yet; make test runs the real repo-server" >&2; exit 1
+
+# docker, podman, or another program with their commands and arguments.
+ENGINE    ?= docker
+IMAGE     ?= tagpin:$(VERSION)
+
+image: ## the container image, for this machine's architecture
+	$(ENGINE) build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(shell git rev-parse HEAD) $(BUILD_ARGS) -t $(IMAGE) .
+
+image-test: image tools ## the image, run as the sidecar of a real repo-server
+	TAGPIN_IMAGE=$(IMAGE) TAGPIN_ENGINE='$(ENGINE)' TAGPIN_TOOLS=$(CURDIR)/$(BIN)/tools $(GO) test ./test/argocd -run '^TestImage$$' -count 1 -v
 
 clean:
 	rm -rf $(BIN) dist
