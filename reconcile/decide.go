@@ -37,38 +37,57 @@ func decide(ctx context.Context, r Resolver, q question) (verdict, error) {
 	case q.pin == nil: // also after a person deleted the pin file: begin again
 		return q.write(choice), nil
 	case q.pin.Tag == choice.Tag:
-		return q.sameTag(), nil
+		return q.sameTag(ctx)
 	}
-	last, complete, err := q.last(ctx)
-	if err != nil {
-		return verdict{}, fmt.Errorf("looking for a person's hand: %w", err)
+	last, unknown, err := q.hand(ctx)
+	if err != nil || unknown.state != "" {
+		return unknown, err
 	}
 	rejected := ""
-	switch {
-	case last == nil && !complete:
-		return verdict{state: image.Held, reason: fmt.Sprintf("the commits that were read don't tell who pinned %s, so it counts as a "+
-			"person's: delete the pin to let tagpin begin again", q.pin.Tag)}, nil
-	case last != nil && last.Tag != q.pin.Tag:
+	if last != nil && last.Tag != q.pin.Tag {
 		rejected = last.Tag
 	}
 	return q.forward(ctx, r, rejected)
 }
 
-// sameTag follows a moved tag only where the policy pins digests.
-func (q question) sameTag() verdict {
-	choice, entry := q.choice(), q.entry()
-	follows := entry.Policy.PinDigest || entry.Policy.Strategy == image.Digest
-	if choice.Digest == "" || choice.Digest == q.pin.Digest {
-		return verdict{state: image.UpToDate}
+// hand finds the pin that tagpin wrote last; nil where it wrote none. Where the history doesn't tell, unknown is the verdict: then
+// a person's hand is taken for granted.
+func (q question) hand(ctx context.Context) (last *image.Pin, unknown verdict, err error) {
+	last, complete, err := q.last(ctx)
+	switch {
+	case err != nil:
+		return nil, verdict{}, fmt.Errorf("looking for a person's hand: %w", err)
+	case last == nil && !complete:
+		return nil, verdict{state: image.Held, reason: fmt.Sprintf("the commits that were read don't tell who pinned %s, so it counts as a "+
+			"person's: delete the pin to let tagpin begin again", q.pin.Tag)}, nil
 	}
-	if follows {
-		return q.write(choice)
+	return last, verdict{}, nil
+}
+
+// sameTag follows a moved tag only where the policy pins digests, and not to a digest that a person took away.
+func (q question) sameTag(ctx context.Context) (verdict, error) {
+	choice, policy := q.choice(), q.entry().Policy
+	switch {
+	case choice.Digest == "" || choice.Digest == q.pin.Digest:
+		return verdict{state: image.UpToDate}, nil
+	case !policy.PinDigest && policy.Strategy != image.Digest:
+		v := verdict{state: image.UpToDate}
+		if q.pin.Digest != "" {
+			v.reason = fmt.Sprintf("the tag %s was moved to another image since it was pinned: set pin-digest to follow it", q.pin.Tag)
+		}
+		return v, nil
+	case q.pin.Digest == "":
+		return q.write(choice), nil
 	}
-	if q.pin.Digest != "" {
-		return verdict{state: image.UpToDate, reason: fmt.Sprintf("the tag %s was moved to another image since it was pinned: "+
-			"set pin-digest to follow it", q.pin.Tag)}
+	last, unknown, err := q.hand(ctx)
+	if err != nil || unknown.state != "" {
+		return unknown, err
 	}
-	return verdict{state: image.UpToDate}
+	if last != nil && last.Tag == choice.Tag && last.Digest == choice.Digest {
+		return verdict{state: image.Held, reason: fmt.Sprintf("a person took %s@%s away: %s stays until the tag moves again",
+			choice.Tag, choice.Digest, q.pin.Digest)}, nil
+	}
+	return q.write(choice), nil
 }
 
 // forward lets the choice in when it is newer than the pin, and newer than the tag that a person took away, if one did.
