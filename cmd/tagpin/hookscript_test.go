@@ -13,7 +13,7 @@ import (
 )
 
 // patience is how long scripts wait for what must come soon.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // hookCommands are those of scripts about webhooks.
 func hookCommands() map[string]func(*testscript.TestScript, bool, []string) {

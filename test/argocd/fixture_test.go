@@ -99,6 +99,16 @@ func startSidecar(t *testing.T, conf, secrets string, args ...string) *sidecar {
 	return s
 }
 
+// waitForLog waits until the sidecar has logged a text so many times.
+func (s *sidecar) waitForLog(t *testing.T, text string, times int) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); strings.Count(s.log.String(), text) < times; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the log has %q less than %d times:\n%s", text, times, s.log)
+		}
+	}
+}
+
 func waitForSocket(t *testing.T, path string, log *syncBuffer) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)

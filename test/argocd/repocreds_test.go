@@ -4,7 +4,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/argoproj/argo-cd/v2/util/askpass"
 	"github.com/argoproj/argo-cd/v2/util/git"
@@ -70,15 +69,7 @@ func TestArgoCDsOwnCredentialsUnbound(t *testing.T) {
 	*request.Source.Plugin.Parameters[1].String_ = "git"
 	got, err := server.Generate(t.Context(), request)
 	wantImage(t, got, err, echoServer+":v1.0")
-	for range 50 {
-		if strings.Contains(side.log.String(), "credential: repocreds") {
-			break
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	if !strings.Contains(side.log.String(), "credential: repocreds") {
-		t.Errorf("the log does not show the binding to add:\n%s", side.log)
-	}
+	side.waitForLog(t, "credential: repocreds", 1) // the binding to add
 	if n := strings.TrimSpace(repo.server.Git("demo", "rev-list", "--count", "main")); n != "1" {
 		t.Errorf("%s commits, want 1", n)
 	}

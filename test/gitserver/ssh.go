@@ -1,28 +1,26 @@
 package gitserver
 
 import (
-	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"strings"
 	"sync"
-	"time"
 )
 
 // sshd is the second server, and what else belongs to one Server alone.
 type sshd struct {
-	port    int
+	address *net.TCPAddr
 	user    string
 	imports sync.Mutex // CommitAs calls share a scratch ref
 }
 
 // SSHURL is the repository's address over SSH.
 func (s *Server) SSHURL(repository string) string {
-	return fmt.Sprintf("ssh://%s@127.0.0.1:%d%s", s.ssh.user, s.ssh.port, s.Dir(repository))
+	return fmt.Sprintf("ssh://%s@127.0.0.1:%d%s", s.ssh.user, s.ssh.address.Port, s.Dir(repository))
 }
 
 const sshdPath = "/usr/sbin/sshd"
@@ -36,20 +34,22 @@ func (s *Server) startSSH() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.ssh.user, s.ssh.port = me.Username, freePort(s)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.ssh.user, s.ssh.address = me.Username, listener.Addr().(*net.TCPAddr)
 	dir := s.t.TempDir()
 	for _, key := range []string{"host", "user"} {
 		run(s.t, dir, nil, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key)
 	}
 	s.SSHKey = s.read(dir, "user")
-	s.KnownHosts = fmt.Appendf(nil, "[127.0.0.1]:%d %s", s.ssh.port, s.read(dir, "host.pub"))
+	s.KnownHosts = fmt.Appendf(nil, "[127.0.0.1]:%d %s", s.ssh.address.Port, s.read(dir, "host.pub"))
 	s.KnownHostsFile = filepath.Join(dir, "known_hosts")
 	s.write(s.KnownHostsFile, s.KnownHosts)
 	s.write(filepath.Join(dir, "authorized_keys"), s.read(dir, "user.pub"))
-	s.write(filepath.Join(dir, "sshd_config"), fmt.Appendf(nil, `Port %d
-ListenAddress 127.0.0.1
-HostKey %[2]s/host
-AuthorizedKeysFile %[2]s/authorized_keys
+	s.write(filepath.Join(dir, "sshd_config"), fmt.Appendf(nil, `HostKey %[1]s/host
+AuthorizedKeysFile %[1]s/authorized_keys
 PidFile none
 StrictModes no
 UsePAM no
@@ -57,46 +57,46 @@ UseDNS no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
-AcceptEnv %[3]s
+AcceptEnv %[2]s
 LogLevel ERROR
-`, s.ssh.port, dir, map[bool]string{true: "NOTHING", false: "GIT_PROTOCOL"}[s.options.OldProtocol]))
+`, dir, map[bool]string{true: "NOTHING", false: "GIT_PROTOCOL"}[s.options.OldProtocol]))
 	if os.Geteuid() == 0 {
 		_ = os.MkdirAll("/run/sshd", 0o755) // sshd insists on it when root starts it
 	}
-	s.runSSHD(filepath.Join(dir, "sshd_config"))
+	s.serveSSH(listener, filepath.Join(dir, "sshd_config"))
 }
 
-func (s *Server) runSSHD(config string) {
-	s.t.Helper()
-	cmd := exec.Command(sshdPath, "-D", "-e", "-f", config)
-	var log bytes.Buffer
-	cmd.Stderr = &log
-	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	address := fmt.Sprintf("127.0.0.1:%d", s.ssh.port)
-	for range 200 {
-		c, err := net.DialTimeout("tcp", address, time.Second)
-		if err == nil {
-			c.Close()
-			return
+// serveSSH starts an sshd for each connection, as inetd does: so the port is taken once and for all, and no other process can
+// have it in between.
+func (s *Server) serveSSH(listener net.Listener, config string) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() { runSSHD(ctx, c.(*net.TCPConn), config) })
 		}
-		time.Sleep(25 * time.Millisecond)
-	}
-	s.t.Fatalf("sshd does not listen: %s", strings.TrimSpace(log.String()))
+	})
+	s.t.Cleanup(func() {
+		listener.Close()
+		cancel()
+		running.Wait()
+	})
 }
 
-func freePort(s *Server) int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func runSSHD(ctx context.Context, c *net.TCPConn, config string) {
+	f, err := c.File()
+	c.Close()
 	if err != nil {
-		s.t.Fatal(err)
+		return // the client is told by the end of the connection
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	defer f.Close()
+	cmd := exec.CommandContext(ctx, sshdPath, "-i", "-f", config)
+	cmd.Stdin, cmd.Stdout = f, f
+	_ = cmd.Run()
 }
 
 func (s *Server) read(dir, name string) []byte {

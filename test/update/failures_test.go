@@ -67,11 +67,9 @@ func TestFailures(t *testing.T) {
 			}
 
 			c.end(w, u)
-			for range 20 { // an error is remembered for some seconds
-				if w.git.File("demo", "main", pinFile) == pins("v2.0") {
-					break
-				}
-				time.Sleep(500 * time.Millisecond)
+			pinned := func() bool { return w.git.File("demo", "main", pinFile) == pins("v2.0") }
+			for deadline := time.Now().Add(time.Minute); !pinned() && time.Now().Before(deadline); { // errors are remembered for some seconds
+				time.Sleep(200 * time.Millisecond)
 				u.check(t, w.hint("demo", "gitops-demo", "helm"))
 			}
 			if got := w.git.File("demo", "main", pinFile); got != pins("v2.0") {

@@ -71,12 +71,12 @@ func (w *world) announce(u *updater) {
 // committed waits until the branch is no longer at a commit.
 func (w *world) committed(after string) string {
 	w.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if tip := w.git.Tip("demo", "main"); tip != after {
 			return tip
 		}
 	}
-	w.t.Fatal("no commit within 30s")
+	w.t.Fatal("no commit within a minute")
 	return ""
 }
 

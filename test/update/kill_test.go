@@ -161,7 +161,7 @@ func wantForward(t *testing.T, w *world, apps []string) {
 func wantNoProcess(t *testing.T, dir string) {
 	t.Helper()
 	var left []string
-	for range 50 {
+	for range 300 {
 		left = nil
 		files, err := filepath.Glob("/proc/[0-9]*/cmdline")
 		if err != nil {

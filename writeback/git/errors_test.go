@@ -257,13 +257,23 @@ func TestCancel(t *testing.T) {
 	if git.KindOf(err) != git.Timeout || !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
-	processes, _ := filepath.Glob("/proc/[0-9]*")
-	for _, process := range processes {
-		if environ, _ := os.ReadFile(process + "/environ"); bytes.Contains(environ, []byte(cache)) {
-			status, _ := os.ReadFile(process + "/status")
-			t.Errorf("a process of git goes on: %.40s", status)
+	for deadline := time.Now().Add(time.Minute); len(processesWith(cache)) > 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("processes of git go on: %q", processesWith(cache))
 		}
 	}
+}
+
+// processesWith are the names of those whose environment has a text.
+func processesWith(text string) (names []string) {
+	processes, _ := filepath.Glob("/proc/[0-9]*")
+	for _, process := range processes {
+		if environ, _ := os.ReadFile(process + "/environ"); bytes.Contains(environ, []byte(text)) {
+			name, _ := os.ReadFile(process + "/comm")
+			names = append(names, string(name))
+		}
+	}
+	return names
 }
 
 func TestGitHubApp(t *testing.T) {
