@@ -69,6 +69,11 @@ func parseLogin(ref config.Credential, text string) (*login, error) {
 // resolveLogin reads the credential that applies to the repository now.
 func (r *Repository) resolveLogin(ctx context.Context) (*login, error) {
 	switch {
+	case r.bound.Kind == config.Secret && r.bound.Field == "":
+		l, err := r.r.opts.Secrets.Login(r.bound)
+		return &login{ref: r.bound, user: l.User, password: l.Password}, err
+	case r.bound != config.Credential{}:
+		return r.read(ctx, r.bound)
 	case r.entry.PullSecret != "":
 		ref, err := r.boundSecret()
 		if err != nil {

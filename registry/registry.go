@@ -142,10 +142,15 @@ func New(o Options) (*Registries, error) {
 // bound it for this application, else the one of registries.conf, else what docs/acr.md says for ACR, else none. It asks
 // nothing of the registry yet, but it may get a temporary login. Use a new one for each resolution: it follows changes of registries.conf and of Secrets, and Staleness tells of this one's answers.
 func (r *Registries) Repository(ctx context.Context, app image.Application, e image.Entry) (*Repository, error) {
+	return r.repository(ctx, app, e, config.Credential{})
+}
+
+// repository is Repository. A credential that isn't empty goes before all others: the operator bound it.
+func (r *Registries) repository(ctx context.Context, app image.Application, e image.Entry, bound config.Credential) (*Repository, error) {
 	c := r.conf.current()
 	ep, path := c.find(e.Image)
 	repo := &Repository{
-		r: r, ep: ep, app: app, entry: e, host: registryName(e.Image), path: path,
+		r: r, ep: ep, app: app, entry: e, bound: bound, host: registryName(e.Image), path: path,
 		origin: r.origin(ep), identity: r.Identity(e.Image), instance: r.acr.find(ep),
 	}
 	l, err := repo.resolveLogin(ctx)

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/tagpin/tagpin/cache"
+	"github.com/tagpin/tagpin/config"
 	"github.com/tagpin/tagpin/image"
 )
 
@@ -23,8 +24,9 @@ type Repository struct {
 	via   *host
 	app   image.Application
 	entry image.Entry
-	host  string // as the user knows it
-	path  string // below the registry
+	bound config.Credential // by the operator, for charts; empty: none
+	host  string            // as the user knows it
+	path  string            // below the registry
 
 	origin   string         // see Registries.origin
 	identity string         // see Registries.Identity

@@ -219,6 +219,9 @@ func readAtMost(r io.Reader, limit int64) ([]byte, error) {
 	return b, err
 }
 
+// blobLimit is the key of a context that allows for larger blobs than configs.
+type blobLimit struct{}
+
 func bound(req *http.Request, resp *http.Response) int64 {
 	switch path := req.URL.Path; {
 	case resp.StatusCode != http.StatusOK:
@@ -229,6 +232,9 @@ func bound(req *http.Request, resp *http.Response) int64 {
 		return maxManifestBytes
 	case path == "/v2/":
 		return maxOtherBytes
+	}
+	if limit, ok := req.Context().Value(blobLimit{}).(int64); ok {
+		return limit
 	}
 	return maxConfigBytes // blobs, wherever they were redirected to; go-containerregistry bounds tokens
 }
