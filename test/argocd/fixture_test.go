@@ -65,6 +65,14 @@ func (c checkout) commit(message string) string {
 	return c.git("rev-parse", "HEAD")
 }
 
+// revert undoes a commit in the files, where that is possible without a conflict.
+func (c checkout) revert(revision string) {
+	c.t.Helper()
+	if err := exec.Command("git", "-C", c.dir, "revert", "--no-commit", revision).Run(); err != nil {
+		c.git("reset", "-q", "--hard")
+	}
+}
+
 // A sidecar is a running `tagpin serve`.
 type sidecar struct {
 	sockets string // the plugins directory

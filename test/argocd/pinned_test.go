@@ -158,60 +158,88 @@ func TestPinnedRenderNeedsNobody(t *testing.T) {
 }
 
 // A commit renders the same forever: a history of random pins, edits and reverts is rendered twice, in random order, while
-// tags come and go in the registry.
+// tags come in the registry.
 func TestCommitsRenderTheSameForever(t *testing.T) {
 	reg := acr.Start(t, acr.Options{})
 	reg.Push(echoRepo, "v1.0", acr.Image{})
 	remote := gitserver.Start(t, gitserver.Options{Username: gitUser, Password: gitPassword})
 	side := startUpdatingSidecar(t, reg, remote)
 	server := Start(t, side.sockets)
+	random := rand.New(rand.NewPCG(1, 2))
 	git := newCheckout(t, "../../examples/gitops-demo")
 	git.commit("first")
-
-	values := exampleFiles(t)["helm/values.yaml"]
-	random := rand.New(rand.NewPCG(1, 2))
-	type moment struct {
-		revision string
-		source   v1alpha1.ApplicationSource
-	}
-	var history []moment
-	const pinFile = "helm/.argocd-source-gitops-demo.yaml"
-	for i := range 50 {
-		switch random.IntN(4) {
-		case 0:
-			git.write(pinFile, fmt.Sprintf("pins:\n- alias: echoserver\n  image: %s\n  tag: v1.%d\n", echoServer, i))
-		case 1:
-			git.write("helm/values.yaml", strings.Replace(values, `"v1.0"`, fmt.Sprintf(`"v0.%d"`, i), 1))
-		case 2:
-			_ = os.Remove(filepath.Join(git.dir, pinFile))
-		default:
-			git.write("notes.md", fmt.Sprint(i))
-		}
-		source := gitRepo{}.source("helm")
-		if random.IntN(3) == 0 { // the Application was edited as well
-			source = gitRepo{}.source("helm", param("helm.values", fmt.Sprintf("replicaCount: %d\n", i)))
-		}
-		git.git("add", "-A")
-		git.git("commit", "-q", "--allow-empty", "-m", "change")
-		history = append(history, moment{git.git("rev-parse", "HEAD"), source})
-	}
-	seen := map[string]string{}
+	history := randomHistory(git, random, 60)
+	seen, tags := make([]string, len(history)), map[string]bool{}
 	for round := range 2 {
-		for _, i := range random.Perm(len(history)) {
+		for n, i := range random.Perm(len(history)) {
+			if n%5 == 0 {
+				reg.Push(echoRepo, fmt.Sprintf("v%d.%d", 7+round, n), acr.Image{})
+			}
 			m := history[i]
 			got, err := server.Generate(t.Context(), Request{RepoURL: git.url(), Revision: m.revision, Source: m.source, NoCache: true})
 			if err != nil {
 				t.Fatal(err)
 			}
 			slices.Sort(got)
-			key, text := fmt.Sprint(i), strings.Join(got, "\n")
-			if round == 1 && seen[key] != text {
-				t.Errorf("commit %d renders differently:\n%s\n\n%s", i, seen[key], text)
+			text := strings.Join(got, "\n")
+			if round == 1 && seen[i] != text {
+				t.Errorf("commit %d renders differently:\n%s\n\n%s", i, seen[i], text)
 			}
-			seen[key] = text
+			seen[i] = text
+			tags[strings.Join(images(t, got), " ")] = true
 		}
-		reg.Push(echoRepo, fmt.Sprintf("v%d.0", 7+round), acr.Image{})
 	}
+	if len(tags) < 10 {
+		t.Errorf("the whole history runs no more than %v", tags)
+	}
+}
+
+// A moment is a commit with the Application as it was then.
+type moment struct {
+	revision string
+	source   v1alpha1.ApplicationSource
+}
+
+// randomHistory is what tagpin and people do to the example, one commit after the other.
+func randomHistory(git checkout, random *rand.Rand, n int) []moment {
+	git.t.Helper()
+	values := exampleFiles(git.t)["helm/values.yaml"]
+	paths := []string{"helm", "kustomize/overlays/prod"}
+	var history []moment
+	for i := range n {
+		pinFile := paths[random.IntN(2)] + "/.argocd-source-gitops-demo.yaml"
+		switch random.IntN(6) {
+		case 0, 1:
+			git.write(pinFile, fmt.Sprintf("pins:\n- alias: echoserver\n  image: %s\n  tag: v1.%d\n", echoServer, i))
+		case 2:
+			git.write("helm/values.yaml", strings.Replace(values, `"v1.0"`, fmt.Sprintf(`"v0.%d"`, i), 1))
+		case 3:
+			_ = os.Remove(filepath.Join(git.dir, pinFile))
+		case 4:
+			git.revert(fmt.Sprintf("HEAD~%d", random.IntN(min(i+1, 4))))
+		default:
+			git.write("notes.md", fmt.Sprint(i))
+		}
+		git.git("add", "-A")
+		git.git("commit", "-q", "--allow-empty", "-m", "change")
+		history = append(history, moment{git.git("rev-parse", "HEAD"), randomSource(random, paths)})
+	}
+	return history
+}
+
+// randomSource is one that the Application may have had, which people edit as well.
+func randomSource(random *rand.Rand, paths []string) v1alpha1.ApplicationSource {
+	switch random.IntN(5) {
+	case 0:
+		return gitRepo{}.source("helm", param("helm.values", fmt.Sprintf("replicaCount: %d\n", random.IntN(9))))
+	case 1:
+		return gitRepo{}.source("helm", param("write-back-target", "helmvalues"))
+	case 2:
+		source := gitRepo{}.source(paths[random.IntN(2)])
+		*source.Plugin.Parameters[0].String_ += ":^1" // image-list
+		return source
+	}
+	return gitRepo{}.source(paths[random.IntN(2)])
 }
 
 // What must not cause a commit, whatever is rendered.
@@ -241,6 +269,16 @@ func TestRendersThatCommitNothing(t *testing.T) {
 	if _, err := server.Generate(t.Context(), repo.request(repo.source("tree"))); err == nil || !strings.Contains(err.Error(), ".argocd-source.yaml") {
 		t.Errorf("a write-back parameter from the tree: %v", err)
 	}
+	announced := repo.request(repo.source("helm"))
+	announced.App = "announced"
+	if names, err := server.Details(t.Context(), announced); err != nil || !slices.Contains(names, "image-list") {
+		t.Errorf("announced: %q, %v", names, err)
+	}
+	uploaded := repo.request(repo.source("helm"))
+	uploaded.App, uploaded.Revision, uploaded.Target = "uploaded", "streamed", "main" // as argocd app manifests --local does
+	got, err = server.Local(t.Context(), newCheckout(t, "../../examples/gitops-demo").dir, uploaded)
+	wantImage(t, got, err, echoServer+":v1.0")
+
 	side.waitForLog(t, "set git-branch: preview", 1)
 	const checked = "Processing results" // twice more: one check may be under way
 	side.waitForLog(t, checked, strings.Count(side.log.String(), checked)+2)

@@ -56,6 +56,7 @@ type Request struct {
 	Username string // of Argo CD's own credentials for the repository
 	Password string
 	Revision string // "main" when empty
+	Target   string // the target revision: Revision when empty
 	Source   v1alpha1.ApplicationSource
 	NoCache  bool
 }
@@ -70,6 +71,23 @@ func (s *RepoServer) Generate(ctx context.Context, r Request) ([]string, error) 
 		return nil, err
 	}
 	return answer.Manifests, nil
+}
+
+// Details asks which parameters the application's plugin announces, as Argo CD's UI does, and gives their names.
+func (s *RepoServer) Details(ctx context.Context, r Request) ([]string, error) {
+	q := r.message()
+	answer, err := s.service.GetAppDetails(ctx, &apiclient.RepoServerAppDetailsQuery{
+		Repo: q.Repo, Source: q.ApplicationSource, AppName: q.AppName, NoRevisionCache: true,
+		KustomizeOptions: q.KustomizeOptions, HelmOptions: q.HelmOptions, TrackingMethod: q.TrackingMethod,
+	})
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, p := range answer.Plugin.ParametersAnnouncement {
+		names = append(names, p.Name)
+	}
+	return names, nil
 }
 
 // Local renders a directory that is no checkout with the same function of the repo-server, without its Git and its cache.
@@ -89,7 +107,7 @@ func (s *RepoServer) Local(ctx context.Context, root string, r Request) ([]strin
 func (r Request) message() *apiclient.ManifestRequest {
 	app, revision := cmp.Or(r.App, "gitops-demo"), cmp.Or(r.Revision, "main")
 	source := r.Source.DeepCopy()
-	source.RepoURL, source.TargetRevision = r.RepoURL, revision
+	source.RepoURL, source.TargetRevision = r.RepoURL, cmp.Or(r.Target, revision)
 	return &apiclient.ManifestRequest{
 		Repo:              &v1alpha1.Repository{Repo: r.RepoURL, Username: r.Username, Password: r.Password, ForceHttpBasicAuth: true},
 		Revision:          revision,

@@ -59,12 +59,11 @@ func write(t testing.TB, path, text string) {
 
 // An updater that is killed at any moment loses nothing, writes nothing by halves and nothing twice, and the next one goes on.
 func TestKilledAtAnyMoment(t *testing.T) {
-	bin := program.Tagpin(t)
-	rounds := 200
 	if testing.Short() {
-		rounds = 40
+		t.Skip("starts the program several hundred times")
 	}
-	w := newWorld(t)
+	const rounds = 200
+	bin, w := program.Tagpin(t), newWorld(t)
 	apps := []string{"one", "two", "three"}
 	files := map[string]string{}
 	for _, app := range apps {

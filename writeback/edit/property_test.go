@@ -121,7 +121,10 @@ func pathFor(style string) string {
 // Every value can be written into every style, changes nothing else, and is what both readers see afterwards.
 func TestEveryValueInEveryStyle(t *testing.T) {
 	for style, src := range styles {
-		for _, value := range values {
+		for i, value := range values {
+			if testing.Short() && i%5 > 0 {
+				continue
+			}
 			if err := setHolds([]byte(src), pathFor(style), value); err != nil {
 				t.Errorf("%s, %q: %v", style, value, err)
 			}
