@@ -22,20 +22,24 @@ func (w *Writer) open(p image.Place) (remote, error) {
 	if err != nil {
 		return remote{}, err
 	}
-	server := git.Remote{URL: p.RepoURL, Credentials: credentials}
-	if server.CA, err = w.certificate(p.RepoURL); err != nil {
-		return remote{}, err
+	repo, err := w.connect(p.RepoURL, credentials, w.o.CacheDir, w.o.Git)
+	return remote{repo, pauseKey{repo: p.RepoURL, credentials: w.fingerprint(credentials)}}, err
+}
+
+func (w *Writer) connect(repoURL string, credentials git.Credentials, cacheDir string, options git.Options) (*git.Repository, error) {
+	server := git.Remote{URL: repoURL, Credentials: credentials}
+	var err error
+	if server.CA, err = w.certificate(repoURL); err != nil {
+		return nil, err
 	}
 	if len(credentials.SSHPrivateKey) > 0 {
 		if server.KnownHosts, err = os.ReadFile(w.o.KnownHosts); err != nil {
-			return remote{}, fmt.Errorf("the host keys of SSH servers (--ssh-known-hosts): %w", err)
+			return nil, fmt.Errorf("the host keys of SSH servers (--ssh-known-hosts): %w", err)
 		}
 	}
-	options := w.o.Git
-	// Plain HTTP only where the operator bound such a URL, which Place has checked.
-	options.AllowHTTP = strings.HasPrefix(p.RepoURL, "http://")
-	repo, err := git.Open(w.o.CacheDir, server, options)
-	return remote{repo, pauseKey{repo: p.RepoURL, credentials: w.fingerprint(credentials)}}, err
+	// Plain HTTP only where the operator bound such a URL, which the caller has checked.
+	options.AllowHTTP = strings.HasPrefix(repoURL, "http://")
+	return git.Open(cacheDir, server, options)
 }
 
 // credentials reads a Secret with the fields of Argo CD's repository Secrets.

@@ -43,7 +43,7 @@ func (r *Repository) Tip(ctx context.Context, branch string) (Tip, error) {
 }
 
 func (s *session) tip(ctx context.Context, branch string) (Tip, error) {
-	args := []string{"ls-remote", "-q", "--symref", "--end-of-options", remoteName, "HEAD"}
+	args := []string{"ls-remote", "-q", "--symref", endOfOptions, remoteName, "HEAD"}
 	if branch != "" {
 		args = append(args, "refs/heads/"+branch)
 	}
@@ -165,7 +165,7 @@ func (s *session) ensure(ctx context.Context, sha string) error {
 	if err := s.shrink(ctx); err != nil {
 		return err
 	}
-	args := []string{"--depth=1", "--filter=blob:none", "--end-of-options", remoteName, sha}
+	args := []string{"--depth=1", "--filter=blob:none", endOfOptions, remoteName, sha}
 	if s.unfiltered() {
 		args = slices.Delete(args, 1, 2)
 	}
@@ -241,6 +241,6 @@ func (s *session) fetchBlobs(ctx context.Context, shas []string) error {
 	in := strings.NewReader(strings.Join(shas, "\n") + "\n")
 	single := *s
 	single.config = append(slices.Clone(s.config), [2]string{"fetch.negotiationAlgorithm", "noop"})
-	_, err := single.fetch(ctx, treeDir, in, "--filter=blob:none", "--stdin", "--end-of-options", remoteName)
+	_, err := single.fetch(ctx, treeDir, in, "--filter=blob:none", "--stdin", endOfOptions, remoteName)
 	return err
 }

@@ -149,7 +149,7 @@ func (s *session) history(ctx context.Context, tip string, depth int) ([]CommitI
 	if err := s.ensure(ctx, tip); err != nil {
 		return nil, nil, err
 	}
-	args := []string{"--depth=" + strconv.Itoa(depth), "--filter=tree:0", "--end-of-options", remoteName, tip}
+	args := []string{"--depth=" + strconv.Itoa(depth), "--filter=tree:0", endOfOptions, remoteName, tip}
 	sub := historyDir
 	if s.unfiltered() {
 		sub, args = treeDir, slices.Delete(args, 1, 2) // whole commits are fetched anyway, and these are here in part
@@ -190,7 +190,7 @@ func (s *session) reaches(ctx context.Context, sub, tip string, depth int) (bool
 // list reads commits from the cache and says which of them are its edge.
 func (s *session) list(ctx context.Context, sub, tip string, depth int) ([]CommitInfo, map[string]bool, error) {
 	const format = "--format=%H%n%P%n%T%n%an%n%ae%n%ct%n%B"
-	out, err := s.git(ctx, sub, nil, "log", "-z", "--date-order", "--no-notes", "--encoding=UTF-8", "--max-count="+strconv.Itoa(depth), format, "--end-of-options", tip)
+	out, err := s.git(ctx, sub, nil, "log", "-z", "--date-order", "--no-notes", "--encoding=UTF-8", "--max-count="+strconv.Itoa(depth), format, endOfOptions, tip)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -71,7 +71,7 @@ func (r *Repository) TryPush(ctx context.Context, branch, tip string) error {
 		}
 		// What is sent to where it already is changes nothing even if it is sent.
 		_, _, err := s.run(ctx, treeDir, nil, "push", "--dry-run", "--porcelain", "--no-verify", "--no-signed", "--recurse-submodules=no",
-			"--end-of-options", remoteName, tip+":"+ref)
+			endOfOptions, remoteName, tip+":"+ref)
 		return err
 	})
 }
@@ -263,7 +263,7 @@ func (h helper) line() (string, error) {
 func (s *session) pushDirect(ctx context.Context, p pushing) (PushResult, error) {
 	args := []string{
 		"push", "--porcelain", "--no-verify", "--no-signed", "--recurse-submodules=no",
-		"--force-with-lease=" + p.ref + ":" + p.from, "--end-of-options", remoteName, p.to + ":" + p.ref,
+		"--force-with-lease=" + p.ref + ":" + p.from, endOfOptions, remoteName, p.to + ":" + p.ref,
 	}
 	out, printed, err := s.run(ctx, treeDir, nil, args...)
 	for line := range strings.Lines(string(out)) {

@@ -23,6 +23,8 @@ const (
 	treeDir    = "tree.git"
 	historyDir = "history.git"
 	remoteName = "origin"
+	// endOfOptions keeps what follows from being taken for an option.
+	endOfOptions = "--end-of-options"
 )
 
 // A session is the time during which a call holds the cache's lock. Key files exist only as long.
@@ -228,7 +230,7 @@ func (s *session) run(ctx context.Context, sub string, in io.Reader, args ...str
 // readsCache says whether a command works with the cache alone.
 func readsCache(command string) bool {
 	switch command {
-	case "cat-file", "for-each-ref", "hash-object", "log", "mktree", "prune", "repack", "rev-list", "update-ref":
+	case "cat-file", "checkout-index", "for-each-ref", "hash-object", "log", "ls-tree", "mktree", "prune", "read-tree", "repack", "rev-list", "update-ref":
 		return true
 	}
 	return false
