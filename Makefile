@@ -13,7 +13,7 @@ LIGHT     := ./image ./resolve ./cache ./config ./registry ./reconcile ./redis .
 export CGO_ENABLED := 0
 export GOFLAGS := $(GOFLAGS) -trimpath
 
-.PHONY: all build tools test race lint parity bench demo e2e deps image image-test clean
+.PHONY: all build tools test race lint parity bench acr demo e2e deps image image-test clean
 
 all: build
 
@@ -49,6 +49,9 @@ parity: build ## every chart and overlay below DIR, rendered by Argo CD itself a
 bench: deps ## speed, as ratios and counts
 	$(GO) test -run '^$$' -bench . -benchmem ./image ./resolve ./cache ./registry ./render ./plugin ./writeback/... ./test/update
 	$(GO) run ./test/bench
+
+acr: deps ## a fake of Alibaba Cloud Container Registry under its own names, to try things out; ACR="--help" for what it can do
+	@$(GO) run ./test/acr/run $(ACR)
 
 demo: build ## the main job, with nothing to configure
 	@$(GO) run ./examples/demo

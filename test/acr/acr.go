@@ -1,8 +1,11 @@
 // Package acr runs a real registry that answers like Alibaba Cloud Container Registry: Start, Push, ask, Counts.
 //
-// It is Debian's docker-registry behind a token server and a proxy, all on loopback. The token server asks for a login,
-// refuses an empty scope and gives tokens of ten minutes; tag lists come whole, without a Link, however long they are.
-// The proxy counts requests and fails on demand.
+// It is Debian's docker-registry behind a token server and a front, all on loopback. The token server asks for a login,
+// refuses an empty scope and gives tokens of ten minutes; tag lists come whole, without a Link, however long they are; what
+// ACR takes for no image can't be pushed. The front counts requests and fails on demand.
+//
+// A Network gives servers the names that ACR has in the world, a Proxy lets other programs use these names, and a Cloud is
+// one of each edition behind such a proxy: go run ./test/acr/run.
 package acr
 
 import (
@@ -38,6 +41,8 @@ type Options struct {
 	LinkHost string
 	// RedirectBlobs sends blob requests to a second host, as ACR does with OSS.
 	RedirectBlobs bool
+	// AccessToken leaves "token" out of the token server's answers, which then only have "access_token".
+	AccessToken bool
 	// TLS serves https with a certificate for 127.0.0.1 that CA returns.
 	TLS bool
 	// Service is what challenges say of the registry; empty: the personal edition's in cn-hangzhou.
@@ -65,6 +70,9 @@ type Server struct {
 	blobs  map[string][]byte
 	leaked bool
 	temp   []tempLogin
+	passed time.Duration        // see Pass
+	ends   map[string]time.Time // of tokens
+	onPush []func(Arrival)
 }
 
 // A tempLogin is one that the API gave out.
@@ -97,7 +105,7 @@ func New(dir string, o Options) (*Server, error) {
 	if o.Service == "" {
 		o.Service = service
 	}
-	s := &Server{opts: o, dir: dir, faults: map[Kind]*Fault{}, blobs: map[string][]byte{}}
+	s := &Server{opts: o, dir: dir, faults: map[Kind]*Fault{}, blobs: map[string][]byte{}, ends: map[string]time.Time{}}
 	if s.signer, err = newSigner(filepath.Join(dir, "token.pem")); err != nil {
 		return nil, err
 	}
@@ -226,7 +234,7 @@ storage:
   filesystem: {rootdirectory: %s}
   delete: {enabled: true}
   cache: {blobdescriptor: inmemory}
-http: {addr: %s}
+http: {addr: %s, relativeurls: true}
 auth:
   token: {realm: "%s", service: "%s", issuer: "%s", rootcertbundle: %s}
 `, filepath.Join(s.dir, "data"), s.backend, s.realm(), s.opts.Service, issuer, filepath.Join(s.dir, "token.pem"))

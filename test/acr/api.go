@@ -71,6 +71,13 @@ type APIFault struct {
 
 // StartAPI runs an API until the test ends, by the client's clock (nil: time.Now).
 func StartAPI(tb testing.TB, clock func() time.Time) *API {
+	a := NewAPI(clock)
+	tb.Cleanup(a.Close)
+	return a
+}
+
+// NewAPI runs an API. Close it.
+func NewAPI(clock func() time.Time) *API {
 	if clock == nil {
 		clock = time.Now
 	}
@@ -79,9 +86,11 @@ func StartAPI(tb testing.TB, clock func() time.Time) *API {
 		nonces: map[string]bool{}, clock: clock, life: time.Hour,
 	}
 	a.server = httptest.NewServer(http.HandlerFunc(a.serve))
-	tb.Cleanup(a.server.Close)
 	return a
 }
+
+// Close ends it.
+func (a *API) Close() { a.server.Close() }
 
 // URL is its address on loopback.
 func (a *API) URL() string { return a.server.URL }
@@ -103,6 +112,17 @@ func (a *API) AddInstance(id string, s *Server) {
 // SetTags makes a repository, or replaces its tags. Another id means that it was deleted and made anew.
 func (a *API) SetTags(instance, repo, id string, tags ...Record) {
 	a.locked(func() { a.instances[instance].repos[repo] = &apiRepo{id, tags} })
+}
+
+// AddTag tells of one tag more, or of a tag that was pushed again, and makes the repository where there is none.
+func (a *API) AddTag(instance, repo string, r Record) {
+	a.locked(func() {
+		repos := a.instances[instance].repos
+		if repos[repo] == nil {
+			repos[repo] = &apiRepo{id: fmt.Sprintf("crr-%d", len(repos)+1)}
+		}
+		repos[repo].tags = append(slices.DeleteFunc(repos[repo].tags, func(o Record) bool { return o.Tag == r.Tag }), r)
+	})
 }
 
 // SetSkew puts the clock ahead of the client's.

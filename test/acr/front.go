@@ -106,6 +106,13 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.serveToken(w, r)
 		return
 	}
+	if s.expired(r) {
+		r.Header.Del("Authorization")
+	}
+	if class := unknownClass(r); class != "" {
+		deny(w, class)
+		return
+	}
 	if kind := kindOf(r.URL.Path); (kind == Ping || r.Header.Get("Authorization") != "") && s.intercept(kind, w, r.URL.Path) {
 		return
 	}
@@ -183,10 +190,12 @@ func refuse(w http.ResponseWriter, status int, code string) {
 func (s *Server) modify(resp *http.Response) error {
 	path := resp.Request.URL.Path
 	switch {
+	case resp.StatusCode == http.StatusCreated && resp.Request.Method == http.MethodPut:
+		s.arrived(resp)
 	case resp.StatusCode != http.StatusOK:
 	case s.opts.PageSize > 0 && kindOf(path) == List:
 		return s.page(resp)
-	case s.opts.RedirectBlobs && strings.Contains(path, "/blobs/"):
+	case s.opts.RedirectBlobs && resp.Request.Method == http.MethodGet && strings.Contains(path, "/blobs/"):
 		return s.redirect(resp)
 	}
 	return nil

@@ -2,6 +2,7 @@ package acr
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -17,14 +18,17 @@ import (
 
 // An Image is what Push makes: of the zero value, an image for linux/amd64 without a date.
 type Image struct {
-	// Created is the config's date.
+	// Created is the config's date; each further image of an index is Spread later.
 	Created time.Time
+	Spread  time.Duration
 	// Platforms are "linux/amd64", "linux/arm64/v8". More than one makes an index.
 	Platforms []string
 	// Index makes an index even of one platform.
 	Index bool
 	// Annotations go on the manifest, or on the index where there is one.
 	Annotations map[string]string
+	// Parts are the annotations of an index's images, Labels those of every config.
+	Parts, Labels map[string]string
 	// Attestation adds an attestation to the index, as BuildKit does.
 	Attestation bool
 	// Chart makes a Helm chart instead of an image.
@@ -41,6 +45,12 @@ func (s *Server) Push(repo, tag string, img Image) string {
 	digest, err := s.push(repo, tag, img)
 	s.check(err)
 	return digest
+}
+
+// TryPush is Push for who can do without.
+func (s *Server) TryPush(repo, tag string, img Image) error {
+	_, err := s.push(repo, tag, img)
+	return err
 }
 
 // PushMany pushes count images with the tags v0.0.0, v0.0.1, …, each built a minute after the one before.
@@ -85,7 +95,16 @@ func (t pushTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(req)
 }
 
+// push puts an image into docker-registry itself, and tells of it.
 func (s *Server) push(repo, tag string, img Image) (string, error) {
+	digest, err := s.put(repo, tag, img)
+	if err == nil {
+		s.tell(Arrival{repo, tag, digest})
+	}
+	return digest, err
+}
+
+func (s *Server) put(repo, tag string, img Image) (string, error) {
 	ref, err := name.NewTag(s.backend+"/"+repo+":"+tag, name.Insecure)
 	if err != nil {
 		return "", err
@@ -127,12 +146,20 @@ func single(img Image, platform string) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	labels := maps.Clone(img.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels["seed"] = img.Seed
 	out, err := mutate.ConfigFile(base, &v1.ConfigFile{
 		Created: v1.Time{Time: img.Created}, OS: p.OS, Architecture: p.Architecture, Variant: p.Variant,
-		Config: v1.Config{Labels: map[string]string{"seed": img.Seed}}, RootFS: v1.RootFS{Type: "layers"},
+		Config: v1.Config{Labels: labels}, RootFS: v1.RootFS{Type: "layers"},
 	})
 	if err != nil {
 		return nil, err
+	}
+	if len(img.Parts) > 0 {
+		out = mutate.Annotations(out, img.Parts).(v1.Image)
 	}
 	if img.Chart {
 		return mutate.ConfigMediaType(out, "application/vnd.cncf.helm.config.v1+json"), nil
@@ -142,8 +169,10 @@ func single(img Image, platform string) (v1.Image, error) {
 
 func index(img Image) (v1.ImageIndex, error) {
 	idx := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
-	for _, platform := range img.Platforms {
-		one, err := single(img, platform)
+	for n, platform := range img.Platforms {
+		part := img
+		part.Created = img.Created.Add(time.Duration(n) * img.Spread)
+		one, err := single(part, platform)
 		if err != nil {
 			return nil, err
 		}

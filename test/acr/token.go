@@ -10,6 +10,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"io"
+	"maps"
 	"math/big"
 	"net/http"
 	"os"
@@ -80,30 +82,79 @@ type access struct {
 	Actions []string `json:"actions"`
 }
 
+// A wish is what a token is asked for with: GET with the login in a header, or a form (OAuth 2), which containerd sends.
+type wish struct {
+	user, password string
+	login          bool
+	scopes         []string
+}
+
+func readWish(r *http.Request) wish {
+	var w wish
+	if r.Method != http.MethodPost {
+		w.user, w.password, w.login = r.BasicAuth()
+		w.scopes = r.URL.Query()["scope"]
+		return w
+	}
+	_ = r.ParseForm()
+	w.user, w.password = r.PostForm.Get("username"), r.PostForm.Get("password")
+	w.login = r.PostForm.Get("grant_type") == "password"
+	w.scopes = strings.Fields(r.PostForm.Get("scope"))
+	return w
+}
+
 // serveToken answers as dockerauth.<region>.aliyuncs.com does.
 func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	if s.intercept(Token, w, "") {
 		return
 	}
-	user, password, login := r.BasicAuth()
+	wish := readWish(r)
 	switch {
-	case r.URL.Query().Get("scope") == "":
-		http.Error(w, `{"error":"bad request"}`, http.StatusBadRequest)
+	case strings.Join(wish.scopes, "") == "":
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"error":"bad request"}`)
 		return
-	case !login && s.opts.Public, login && s.knows(user, password):
+	case !wish.login && s.opts.Public, wish.login && s.knows(wish.user, wish.password):
 	default:
 		refuse(w, http.StatusUnauthorized, "UNAUTHORIZED")
 		return
 	}
-	token, err := s.token(user, granted(r.URL.Query()["scope"]))
+	token, err := s.token(wish.user, granted(wish.scopes, wish.login))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
+	s.remember(token)
+	body := map[string]any{"token": token, "access_token": token, "expires_in": int(tokenLife.Seconds())}
+	if s.opts.AccessToken {
+		delete(body, "token")
+	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{
-		"token": token, "access_token": token, "expires_in": int(tokenLife.Seconds()),
-	})
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+// Pass lets time go by for tokens: after ten minutes of it none counts that was given before.
+func (s *Server) Pass(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.passed += d
+}
+
+func (s *Server) remember(token string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now().Add(s.passed)
+	maps.DeleteFunc(s.ends, func(_ string, end time.Time) bool { return now.After(end) })
+	s.ends[token] = now.Add(tokenLife)
+}
+
+// expired says whether a request's token has ended. docker-registry, which knows nothing of Pass, then sees none.
+func (s *Server) expired(r *http.Request) bool {
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return ok && !time.Now().Add(s.passed).Before(s.ends[token])
 }
 
 // knows checks a lasting login, or a temporary one of this instance.
@@ -139,13 +190,19 @@ func (s *Server) token(user string, rights []access) (string, error) {
 	})
 }
 
-// granted lets everybody who has a token pull, whatever is asked for.
-func granted(scopes []string) []access {
+// granted gives what is asked for to who has a login, and no more than to pull to others.
+func granted(scopes []string, login bool) []access {
 	var out []access
 	for _, scope := range scopes {
-		if part := strings.SplitN(scope, ":", 3); len(part) == 3 {
-			out = append(out, access{part[0], part[1], []string{"pull"}})
+		part := strings.SplitN(scope, ":", 3)
+		if len(part) != 3 {
+			continue
 		}
+		actions := []string{"pull"}
+		if login && part[0] == "repository" {
+			actions = strings.Split(part[2], ",")
+		}
+		out = append(out, access{part[0], part[1], actions})
 	}
 	return out
 }
