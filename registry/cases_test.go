@@ -3,6 +3,7 @@ package registry_test
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,7 +14,7 @@ import (
 	"github.com/tagpin/tagpin/registry"
 )
 
-// A difference is where argocd-image-updater does otherwise, on purpose. docs/registries.md repeats it.
+// A difference is where argocd-image-updater or Kargo does otherwise, on purpose. docs/registries.md repeats it.
 type difference struct {
 	Case, Theirs, Ours, Reason string
 	want                       any // nil: an error
@@ -37,6 +38,17 @@ func credentialDifferences() []difference {
 			want: &credential{Type: "secret", Namespace: "mynamespace", Name: "mysecret", Field: "anyfield"}},
 		{Case: "cred-pullsecret:ns/name#f-False", Theirs: "the Secret `name#f`", Ours: "an error",
 			Reason: "no Secret can have that name; a field was meant, and a pull secret has none to choose"},
+	}
+}
+
+func dateDifferences() []difference {
+	const labels = "images inherit the labels of their base image, so a label alone would date them by that"
+	return []difference{
+		{Case: "kargo-created-06", Theirs: "an older annotation (`org.label-schema.build-date`) counts", Ours: "only `org.opencontainers.image.created` does",
+			Reason: "the older convention was given up for this one", want: "2023-01-01"},
+		{Case: "kargo-created-07", Theirs: "a label of the config counts, if it is later than `created`", Ours: "labels don't count",
+			Reason: labels, want: "2023-01-01"},
+		{Case: "kargo-created-10", Theirs: "a label counts where `created` is missing", Ours: "the image has no date then", Reason: labels, want: "zero time"},
 	}
 }
 
@@ -179,7 +191,7 @@ func TestDifferencesAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range append(confDifferences(), credentialDifferences()...) {
+	for _, d := range slices.Concat(confDifferences(), credentialDifferences(), dateDifferences()) {
 		row := fmt.Sprintf("| %s | %s | %s |", d.Theirs, d.Ours, d.Reason)
 		if !strings.Contains(string(page), row) {
 			t.Errorf("docs/registries.md lacks the row of %s:\n%s", d.Case, row)

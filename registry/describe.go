@@ -47,8 +47,8 @@ type child struct {
 var errUnreadable = errors.New("unreadable content")
 
 // Describe gives digest, build date and platforms of a tag. The date is the index's annotation
-// org.opencontainers.image.created, else the newest of its images' annotations or config dates, of the wanted platforms if
-// some are given. What is known by digest is never asked again, and what a tag points to is remembered for an hour.
+// org.opencontainers.image.created, else the newest of its images', of the wanted platforms if some are given: each by the
+// same annotation of its manifest, else by its config. What is known by digest is never asked again, and what a tag points to is remembered for an hour.
 func (r *Repository) Describe(ctx context.Context, tag string, platforms []image.Platform) (image.Tag, error) {
 	if !tagRE.MatchString(tag) {
 		return image.Tag{}, r.badTag(tag)
@@ -134,11 +134,16 @@ func (r *Repository) childFacts(ctx context.Context, tag string, ch child) (cont
 	if m.other != "" || m.children != nil {
 		return content{}, image.ErrNotImage
 	}
-	c, err := r.imageFacts(ctx, tag, m)
-	if ch.platform != (image.Platform{}) {
-		c.platform = ch.platform // what the index says is what a node goes by
+	if ch.platform == (image.Platform{}) {
+		return r.imageFacts(ctx, tag, m)
 	}
-	return c, err
+	if m.created.IsZero() { // else the config has nothing more to tell
+		if m, err = r.imageFacts(ctx, tag, m); err != nil {
+			return content{}, err
+		}
+	}
+	m.platform = ch.platform // what the index says is what a node goes by
+	return m, nil
 }
 
 // imageFacts is date and platform of an image, by its manifest and config.

@@ -274,12 +274,18 @@ func TestDescribe(t *testing.T) {
 			offered: []image.Platform{amd, arm}, cost: acr.Counts{Manifest: 2, Blob: 1}},
 		{name: "index annotation", img: acr.Image{Created: old, Platforms: both, Annotations: annotated}, created: recent,
 			offered: []image.Platform{amd, arm}, cost: acr.Counts{Manifest: 1}},
+		{name: "annotations of an index's images", img: acr.Image{Created: old, Platforms: both, Parts: annotated, Seed: "parts"}, created: recent,
+			offered: []image.Platform{amd, arm}, cost: acr.Counts{Manifest: 3}},
+		{name: "newest image of an index", img: acr.Image{Created: old, Spread: 24 * time.Hour, Platforms: both, Seed: "spread"}, created: old.AddDate(0, 0, 1),
+			offered: []image.Platform{amd, arm}, cost: acr.Counts{Manifest: 3, Blob: 2}},
+		{name: "wanted image of an index", img: acr.Image{Created: old, Spread: 24 * time.Hour, Platforms: both, Seed: "wanted"}, platforms: []image.Platform{amd}, created: old,
+			offered: []image.Platform{amd, arm}, cost: acr.Counts{Manifest: 2, Blob: 1}},
 		{name: "index with attestation", img: acr.Image{Created: old, Attestation: true, Seed: "att"}, created: old,
 			offered: []image.Platform{amd}, cost: acr.Counts{Manifest: 2, Blob: 1}},
 		{name: "chart", img: acr.Image{Chart: true}, err: image.ErrNotImage, cost: acr.Counts{Manifest: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			tag := strings.ReplaceAll(c.name, " ", "-")
+			tag := strings.NewReplacer(" ", "-", "'", "").Replace(c.name)
 			digest := s.Push("team/app", tag, c.img)
 			_, _ = s.repo("team/app").Digest(t.Context(), tag) // so that ping and token are done
 			s.Reset()
