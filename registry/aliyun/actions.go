@@ -106,7 +106,7 @@ func (c *Client) Tags(ctx context.Context, at Instance, keys Keys, repositoryID 
 const listAction = "ListRepoTag"
 
 type tagPage struct {
-	TotalCount number
+	TotalCount *number // nil: this is no list
 	Images     []struct {
 		Tag, Digest, Status string
 		ImageUpdate         number
@@ -124,6 +124,10 @@ func (c *Client) readTags(ctx context.Context, at Instance, keys Keys, repositor
 		if _, err := c.ask(ctx, q, &page); err != nil {
 			return nil, false, err
 		}
+		if page.TotalCount == nil {
+			return nil, false, unreadable(listAction, 0)
+		}
+		total := int(*page.TotalCount)
 		for _, i := range page.Images {
 			if !seen[i.Tag] && i.Status != "DELETING" {
 				tags = append(tags, Tag{i.Tag, digest(i.Digest), i.ImageUpdate.time()})
@@ -131,9 +135,9 @@ func (c *Client) readTags(ctx context.Context, at Instance, keys Keys, repositor
 			seen[i.Tag] = true
 		}
 		// The total may grow meanwhile; that of the last page counts.
-		if len(page.Images) < pageSize || n*pageSize >= int(page.TotalCount) {
+		if len(page.Images) < pageSize || n*pageSize >= total {
 			slices.SortFunc(tags, func(a, b Tag) int { return strings.Compare(a.Name, b.Name) })
-			return tags, len(seen) >= int(page.TotalCount), nil
+			return tags, len(seen) >= total, nil
 		}
 	}
 	return nil, false, &Error{Action: listAction, Problem: "the repository has more tags than are read"}
