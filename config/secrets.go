@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -37,9 +38,12 @@ func (s Secrets) Read(namespace, name, field string) (string, error) {
 	}
 	text, err := s.read(file)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && s.mounted(namespace, name):
+		return "", &missingError{fmt.Sprintf("reading %s: the Secret %s of namespace %s is mounted and has no field %s: "+
+			"add it, or correct the field's name", ref, name, namespace, field), true}
 	case errors.Is(err, fs.ErrNotExist):
 		return "", &missingError{fmt.Sprintf("reading %s: %s is missing: mount the Secret %s of namespace %s at %s",
-			ref, where, name, namespace, filepath.Dir(where))}
+			ref, where, name, namespace, filepath.Dir(where)), false}
 	case errors.Is(err, fs.ErrPermission):
 		return "", fmt.Errorf("reading %s: no permission to read %s: make it readable for tagpin's user: %w",
 			ref, where, fs.ErrPermission)
@@ -50,10 +54,32 @@ func (s Secrets) Read(namespace, name, field string) (string, error) {
 }
 
 // missingError is fs.ErrNotExist in other words.
-type missingError struct{ text string }
+type missingError struct {
+	text  string
+	field bool
+}
 
 func (e *missingError) Error() string { return e.text }
 func (e *missingError) Unwrap() error { return fs.ErrNotExist }
+
+// FieldMissing says whether Read found the Secret, and not the field.
+func FieldMissing(err error) bool {
+	var missing *missingError
+	return errors.As(err, &missing) && missing.field
+}
+
+// mounted says whether a Secret has any field. An optional Secret that doesn't exist is an empty directory.
+func (s Secrets) mounted(namespace, name string) bool {
+	root, err := os.OpenRoot(s.Dir)
+	if err != nil {
+		return false
+	}
+	defer root.Close()
+	files, err := fs.ReadDir(root.FS(), namespace+"/"+name)
+	return err == nil && slices.ContainsFunc(files, func(f fs.DirEntry) bool {
+		return !strings.HasPrefix(f.Name(), "..") // the kubelet's own
+	})
+}
 
 func (s Secrets) read(file string) (string, error) {
 	root, err := os.OpenRoot(s.Dir)

@@ -66,7 +66,9 @@ func (c *cloud) server(o acr.Options, hosts ...string) *acr.Server {
 	if o.Realm == "" {
 		o.Realm = authHost
 	}
-	o.Bucket = "acr-" + strings.Trim(base64.RawURLEncoding.EncodeToString([]byte(hosts[0][:6])), "_-") + ".oss-cn-hangzhou.aliyuncs.com"
+	if o.Bucket == "" {
+		o.Bucket = "acr-" + strings.Trim(base64.RawURLEncoding.EncodeToString([]byte(hosts[0][:6])), "_-") + ".oss-cn-hangzhou.aliyuncs.com"
+	}
 	o.Bucket = strings.ToLower(o.Bucket)
 	s := acr.Start(c.t, o)
 	c.net.Add(s, hosts...)
@@ -123,7 +125,7 @@ func TestSecretOfTheGuideNeedsNoConfiguration(t *testing.T) {
 	c := newCloud(t)
 	s := c.server(acr.Options{RedirectBlobs: true}, acrHost, vpcHost)
 	s.Push("team/app", "v1", acr.Image{Created: time.Unix(1e9, 0)})
-	c.refused(vpcHost, "the Secret argocd/acr serves")
+	c.refused(vpcHost, "mount the Secret argocd/acr with user:password in its field acr, or add an entry with credentials")
 	c.secret("argocd", "acr", "acr", acr.User+":"+acr.Password+"\n")
 	c.want(vpcHost, "v1")
 	r, err := c.on(vpcHost, "team/app")
@@ -153,13 +155,23 @@ func TestSecretOfTheGuideNeedsNoConfiguration(t *testing.T) {
 
 	c.secret("argocd", "acr", "acr", "no-colon-Canary")
 	c.refused(vpcHost, "secret:argocd/acr#acr: must hold one line of the form user:password")
+
+	c.secret("argocd", "acr", "password", acr.Password)
+	if err := os.Remove(filepath.Join(c.secrets, "argocd", "acr", "acr")); err != nil {
+		t.Fatal(err)
+	}
+	c.refused(vpcHost, "the Secret argocd/acr is mounted and has no field acr: put user:password there")
+	c.write(fmt.Sprintf("registries:\n- {name: v, prefix: %s, api_url: 'https://%s'}\n", vpcHost, vpcHost))
+	c.now.advance(time.Minute)
+	c.refused(vpcHost, "add credentials to its entry in registries.conf (the Secret argocd/acr serves only hosts without an entry)")
 }
 
 func TestPasswordOfACRReachesNobodyElse(t *testing.T) {
 	c := newCloud(t)
 	c.secret("argocd", "acr", "acr", acr.User+":"+acr.Password)
+	c.env["DOCKER_CREDENTIAL_ACR_HELPER_INSTANCE_ID"] = "cri-demo1" // makes a helper claim every host
 	hosts := []string{
-		"registry.oss-cn-hangzhou.aliyuncs.com", "registry.cn-hangzhou.aliyuncs.com.evil.example", "registry.cn-nowhere.aliyuncs.com",
+		"index.docker.io", "registry.oss-cn-hangzhou.aliyuncs.com", "registry.cn-hangzhou.aliyuncs.com.evil.example", "registry.cn-nowhere.aliyuncs.com",
 		"registry.cn-hangzhou.aliyuncs.com:8443", "ghcr.io", "demo-registry.cn-hangzhou.cr.aliyuncs.com.evil.aliyuncs.com",
 	}
 	s := c.server(acr.Options{}, hosts...)
@@ -167,6 +179,7 @@ func TestPasswordOfACRReachesNobodyElse(t *testing.T) {
 	for _, h := range hosts {
 		c.refused(h, "asks for a login and no credential applies")
 	}
+	c.refused("registry.cn-nowhere.aliyuncs.com", `"cn-nowhere" is no region that this version of tagpin knows: did you mean`)
 	// ACR's own host, whose challenge names another one.
 	for n, realm := range []string{"tokens.evil.example", "dockerauth.oss-cn-hangzhou.aliyuncs.com", "dockerauth.cn-hangzhou.aliyuncs.com.evil.example", "cr.cn-hangzhou.aliyuncs.com"} {
 		host := []string{acrHost, "registry.cn-beijing.aliyuncs.com", ownHost, shanghaiHost}[n]

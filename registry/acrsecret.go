@@ -32,6 +32,7 @@ func (r *Repository) impliedLogin(ctx context.Context) (*login, error) {
 		if err == nil || !errors.Is(err, fs.ErrNotExist) {
 			return l, err
 		}
+		r.noField.Store(config.FieldMissing(err))
 	}
 	if h.edition == personalInstance {
 		return nil, fmt.Errorf("a personal instance (crpi-) of ACR gives nothing without a login, and has no passwordless access, which "+

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"fmt"
 	"net/http"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -34,13 +35,40 @@ func (r *Repository) acrHint(e *Error) string {
 	return ""
 }
 
+// loginMissing says where a credential would go.
+func (r *Repository) loginMissing() string {
+	_, known := r.ep.acrHost()
+	switch {
+	case known && r.ep.Named:
+		return "add credentials to its entry in registries.conf (the Secret argocd/acr serves only hosts without an entry)"
+	case known && r.noField.Load():
+		return "the Secret argocd/acr is mounted and has no field acr: put user:password there"
+	case known:
+		return "mount the Secret argocd/acr with user:password in its field acr, or add an entry with credentials to registries.conf"
+	}
+	place := "an entry with credentials to"
+	if r.ep.Named {
+		place = "credentials to its entry in"
+	}
+	return "add " + place + " registries.conf, or a pull-secret that the operator bound" + r.lookAlike()
+}
+
+// lookAlike tells of a host that would be ACR's, were its region one that is known.
+func (r *Repository) lookAlike() string {
+	h, known := parseACR(canonicalHost(r.ep.API.Host))
+	if known || h.region == "" {
+		return ""
+	}
+	return fmt.Sprintf("; the host looks like ACR's, but %q is no region that this version of tagpin knows: did you mean %q? "+
+		"If it is a new region, add an entry with credentials", clip(h.region), nearest(h.region, acrRegions()))
+}
+
 func refusedHint(l *login, of edition) string {
 	switch {
 	case l.anonymous() && of == personalInstance:
 		return "; a personal instance (crpi-) gives nothing without a login"
 	case l.anonymous():
-		return "; without one ACR answers the same for a private repository and for one that does not exist. " +
-			"For a host without an entry the Secret argocd/acr serves, with user:password in its field acr"
+		return "; without one ACR answers the same for a private repository and for one that does not exist"
 	case l.who != "":
 		return "; on ACR: a temporary login is good for its own instance alone, and its identity needs cr:PullRepository on this repository"
 	}

@@ -118,8 +118,7 @@ func (r *Repository) aboutStatus(e *Error) string {
 	login := r.cred.Load()
 	switch code := e.Status; {
 	case code == http.StatusUnauthorized && login.anonymous():
-		return "the registry asks for a login and no credential applies: add credentials to its entry in registries.conf, " +
-			"or a pull-secret that the operator bound"
+		return "the registry asks for a login and no credential applies: " + r.loginMissing()
 	case code == http.StatusUnauthorized:
 		return fmt.Sprintf("the registry refused the credential %s: check user name and password, "+
 			"and that this account may pull the repository", login)
@@ -154,15 +153,19 @@ func (r *Repository) aboutFailure(err error) (problem string, retryable bool) {
 		late  net.Error
 		op    *net.OpError
 		plain *schemeError
+		proxy *proxyError
 	)
 	switch {
+	case errors.As(err, &proxy):
+		problem, retryable = proxy.problem()
+		return problem + r.lookAlike(), retryable
 	case errors.Is(err, errBusy):
 		return "the request limit leaves no turn before the deadline: raise limit in registries.conf, " +
 			"or narrow the tags by allow-tags", true
 	case errors.Is(err, errTooLarge):
 		return "the answer is larger than any list, manifest or config should be", false
 	case errors.As(err, &dns) && dns.IsNotFound:
-		return "the registry's host name (or its token server's) does not exist in DNS: check its spelling and api_url", true
+		return "the registry's host name (or its token server's) does not exist in DNS: check its spelling and api_url" + r.lookAlike(), true
 	case errors.As(err, &dns):
 		return "DNS does not answer for the registry's host name", true
 	case errors.Is(err, context.Canceled):
@@ -195,6 +198,9 @@ func (r *Repository) aboutTrust(err error) string {
 	)
 	text := err.Error() // only searched: it is never shown
 	switch {
+	case errors.As(err, &blocked) && isProxy(blocked.Host):
+		return fmt.Sprintf("the proxy of HTTPS_PROXY, %s, has %s address, which is only dialled where the operator names it: "+
+			"add it in tagpin.yaml, network: {allow: [%s]}", blocked.Host, blocked.Kind, blocked.Host)
 	case errors.As(err, &blocked):
 		return blocked.Error() + ", which is only dialled for hosts that the operator names: " +
 			"add an entry to registries.conf, or the host to network.allow in tagpin.yaml"

@@ -32,8 +32,9 @@ type Repository struct {
 	identity string         // see Registries.Identity
 	instance *instancePlace // the listed ACR instance that it is on; nil: none
 
-	cred  atomic.Pointer[login]
-	stale atomic.Int64 // nanoseconds
+	cred    atomic.Pointer[login]
+	noField atomic.Bool  // the Secret argocd/acr would serve, and lacks its field
+	stale   atomic.Int64 // nanoseconds
 }
 
 // Tags lists all tags, sorted, without repeats. It is never a partial list. After an outage (but not after a refusal) it may

@@ -52,8 +52,12 @@ func passing(req *http.Request, resp *http.Response, err error) bool {
 		record  tls.RecordHeaderError
 		realm   *realmError
 		other   *instanceError
+		proxied *proxyError
 	)
 	switch {
+	case errors.As(err, &proxied):
+		_, retryable := proxied.problem()
+		return retryable
 	case errors.As(err, &dns):
 		return dns.IsTemporary || dns.IsTimeout
 	case errors.As(err, &blocked), errors.As(err, &scheme), errors.As(err, &cert), errors.As(err, &record), errors.As(err, &realm), errors.As(err, &other),

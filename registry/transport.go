@@ -74,13 +74,14 @@ func connections(e Endpoint, g guard, unverified bool) (*http.Transport, error) 
 		return nil, err
 	}
 	return &http.Transport{
-		Proxy:                 network.Guard(g.refused).Proxy,
-		DialContext:           network.Guard(g.refused).Dial,
-		ForceAttemptHTTP2:     true,
-		MaxIdleConnsPerHost:   maxInFlight,
-		IdleConnTimeout:       90 * time.Second,
-		TLSHandshakeTimeout:   network.DialTimeout,
-		ResponseHeaderTimeout: headerTimeout,
+		Proxy:                  network.Guard(g.refused).Proxy,
+		OnProxyConnectResponse: proxyAnswer,
+		DialContext:            network.Guard(g.refused).Dial,
+		ForceAttemptHTTP2:      true,
+		MaxIdleConnsPerHost:    maxInFlight,
+		IdleConnTimeout:        90 * time.Second,
+		TLSHandshakeTimeout:    network.DialTimeout,
+		ResponseHeaderTimeout:  headerTimeout,
 		TLSClientConfig: &tls.Config{
 			RootCAs: pool, MinVersion: tls.VersionTLS12,
 			InsecureSkipVerify: unverified, //nolint:gosec // the operator's "insecure: true", and for that host alone
