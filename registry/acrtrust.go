@@ -46,17 +46,23 @@ func (t *acrTrust) RoundTrip(req *http.Request) (*http.Response, error) {
 		return t.next.RoundTrip(req)
 	}
 	// Requests for a token, and whatever a redirect leads to, which has no credential.
-	if claim, ok := parseService(req.URL.Query()); ok {
-		if err := t.confirm(claim); err != nil {
-			return nil, err
-		}
-	}
-	host := req.URL.Hostname()
-	sensitive := req.Header.Get("Authorization") != "" || req.Method != http.MethodGet && req.Method != http.MethodHead
-	if sensitive && !strings.EqualFold(req.URL.Host, t.host) && !isACRTokenServer(host) && !t.named(host) {
-		return nil, &realmError{clip(host)}
+	if err := t.allow(req.URL, req.Header.Get("Authorization") != "" || req.Method != http.MethodGet && req.Method != http.MethodHead); err != nil {
+		return nil, err
 	}
 	return t.next.RoundTrip(req)
+}
+
+// allow judges a URL that isn't the registry's own; sensitive is true for one that is shown a credential.
+func (t *acrTrust) allow(u *url.URL, sensitive bool) error {
+	if claim, ok := parseService(u.Query()); ok {
+		if err := t.confirm(claim); err != nil {
+			return err
+		}
+	}
+	if sensitive && !strings.EqualFold(u.Host, t.host) && !isACRTokenServer(u.Hostname()) && !t.named(u.Hostname()) {
+		return &realmError{clip(u.Hostname())}
+	}
+	return nil
 }
 
 func clip(s string) string {

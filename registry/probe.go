@@ -57,6 +57,8 @@ type Challenge struct {
 	Scheme string
 	// Realm is the host of the token server, if it is one.
 	Realm string
+	// Problem is why no login would be sent there; nil: it would.
+	Problem error
 	// Claimed is the ACR instance that the registry says it is, where the operator's files name none; else nil.
 	Claimed *ACRRef
 }
@@ -74,13 +76,24 @@ func (p *Probe) Challenge(ctx context.Context) (Challenge, error) {
 		return Challenge{}, p.repo.explain(err, "")
 	}
 	c := Challenge{TLS: seen.version(), Unverified: ep.Insecure, Scheme: strings.ToLower(answer.Scheme)}
+	service := url.Values{"service": {answer.Parameters["service"]}}
 	if realm, err := url.Parse(answer.Parameters["realm"]); err == nil && hostRE.MatchString(realm.Host) {
 		c.Realm = clip(realm.Host)
+		realm.RawQuery = service.Encode()
+		c.Problem = p.repo.explain(p.mistrust(realm), "")
 	}
-	if said, ok := parseService(url.Values{"service": {answer.Parameters["service"]}}); ok {
+	if said, ok := parseService(service); ok {
 		c.Claimed = p.claimed(said)
 	}
 	return c, nil
+}
+
+// mistrust says why a token server gets no login, as far as it shows before one is sent.
+func (p *Probe) mistrust(realm *url.URL) error {
+	if t := p.repo.r.trust(p.repo.ep); t != nil {
+		return t.allow(realm, true)
+	}
+	return nil
 }
 
 // claimed is what registries.conf could say, or nil.
@@ -95,13 +108,18 @@ func (p *Probe) claimed(said claim) *ACRRef {
 	return &ACRRef{said.instance, said.region}
 }
 
-// Propose is what to add to registries.conf if the host is the instance that it says it is.
+// Propose is what to add to the operator's files if the host is the instance that it says it is.
 func (p *Probe) Propose(claimed ACRRef) string {
+	if h, ok := p.repo.ep.acrHost(); ok { // an entry in registries.conf would say no more than the name does
+		return fmt.Sprintf("in tagpin.yaml, for logins without a stored password and for newest-push:\nacr:\n  instances:\n  - instance-id: %s\n"+
+			"    name: %s\n    region: %s\n    auth: rrsa   # or secret:<namespace>/<name>\n", claimed.ID, h.instance, claimed.Region)
+	}
 	lines := fmt.Sprintf("  acr_instance_id: %s\n  acr_region: %s\n", claimed.ID, claimed.Region)
 	if p.repo.ep.Named {
 		return fmt.Sprintf("in registries.conf, in the entry named %s:\n%s", p.repo.ep.Name, lines)
 	}
-	return fmt.Sprintf("in registries.conf:\nregistries:\n- name: %s\n  api_url: %s\n  prefix: %s\n%s", p.repo.host, p.repo.ep.API, p.repo.host, lines)
+	return fmt.Sprintf("in registries.conf:\nregistries:\n- name: %s\n  api_url: %s\n  prefix: %s\n%s"+
+		"  # and credentials, or list the instance under acr: instances: in tagpin.yaml\n", p.repo.host, p.repo.ep.API, p.repo.host, lines)
 }
 
 // Login exchanges the credential for a token, where the registry has a token server. It says whether it has.

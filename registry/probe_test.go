@@ -1,11 +1,11 @@
 package registry_test
 
 import (
-	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/tagpin/tagpin/config"
 	"github.com/tagpin/tagpin/image"
 	"github.com/tagpin/tagpin/registry"
 	"github.com/tagpin/tagpin/test/acr"
@@ -43,9 +43,16 @@ func TestProbeClaims(t *testing.T) {
 			if got.Claimed == nil {
 				return
 			}
-			_, lines, _ := strings.Cut(probe.Propose(*got.Claimed), "\n")
-			if err := os.WriteFile(c.conf, []byte(lines), 0o600); err != nil {
-				t.Fatal(err)
+			file, lines, _ := strings.Cut(probe.Propose(*got.Claimed), "\n")
+			if strings.HasPrefix(file, "in tagpin.yaml") {
+				settings, err := config.Parse("tagpin.yaml", []byte(lines))
+				if err != nil {
+					t.Fatal(err)
+				}
+				c = newCloud(t, func(_ *cloud, o *registry.Options) { o.Settings = settings })
+				c.server(acr.Options{Service: test.service}, test.host)
+			} else {
+				c.write(lines)
 			}
 			c.now.advance(time.Minute)
 			if err := c.regs.ConfProblem(); err != nil {

@@ -223,15 +223,24 @@ func (r *Registries) quota(e *Endpoint) *quota {
 
 // trusted is count and, for ACR, the check of where credentials go.
 func (r *Registries) trusted(e *Endpoint) func(http.RoundTripper) http.RoundTripper {
+	return func(next http.RoundTripper) http.RoundTripper {
+		if t := r.trust(e); t != nil {
+			t.next = r.count(next)
+			return t
+		}
+		return r.count(next)
+	}
+}
+
+// trust is that check, or nil.
+func (r *Registries) trust(e *Endpoint) *acrTrust {
 	if e.ACR == nil && !isACR(e.API.Hostname()) {
-		return r.count
+		return nil
 	}
 	region, instance := r.claims(e)
-	return func(next http.RoundTripper) http.RoundTripper {
-		return &acrTrust{
-			next: r.count(next), host: e.API.Host, region: region, instance: instance, log: r.opts.Log,
-			named: func(host string) bool { return r.opts.Settings.MayDial(host, netip.Addr{}) },
-		}
+	return &acrTrust{
+		host: e.API.Host, region: region, instance: instance, log: r.opts.Log,
+		named: func(host string) bool { return r.opts.Settings.MayDial(host, netip.Addr{}) },
 	}
 }
 

@@ -77,7 +77,7 @@ func (d doctor) reach(ctx context.Context, img image.Image, step func(string, er
 		return false
 	}
 	challenge, err := probe.Challenge(ctx)
-	if !step(connection(challenge), err) || !step(wanted(challenge), nil) {
+	if !step(connection(challenge), err) || !step(wanted(challenge), challenge.Problem) {
 		return false
 	}
 	if challenge.Claimed != nil {
@@ -126,6 +126,7 @@ func (d doctor) ask(ctx context.Context, app image.Application, e image.Entry, s
 	if !step(found, err) {
 		return
 	}
+	d.engine.registries.MarkStale(e.Image) // what another step or name of this registry was told proves nothing here
 	tags, err := repo.Tags(ctx)
 	if err == nil && repo.Staleness() > 0 {
 		err = errors.New("the registry can't be asked any more")
