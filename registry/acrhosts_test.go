@@ -26,11 +26,13 @@ func TestACRHosts(t *testing.T) {
 		{"registry.cn-wuhan-lr.aliyuncs.com", acrHost{edition: personal, region: "cn-wuhan-lr"}, "acr/cn-wuhan-lr/personal"},
 		{"registry-intl.ap-southeast-1.aliyuncs.com", acrHost{edition: personal, region: "ap-southeast-1", site: "-intl"}, "acr/ap-southeast-1/personal-intl"},
 		{"registry-intl-vpc.ap-southeast-1.aliyuncs.com", acrHost{edition: personal, region: "ap-southeast-1", site: "-intl", vpc: true}, "acr/ap-southeast-1/personal-intl"},
+		{"registry-intl-internal.ap-southeast-1.aliyuncs.com", acrHost{edition: personal, region: "ap-southeast-1", site: "-intl", vpc: true}, "acr/ap-southeast-1/personal-intl"},
 		{"crpi-a1b2.cn-hangzhou.personal.cr.aliyuncs.com", acrHost{edition: personalInstance, region: "cn-hangzhou", instance: "crpi-a1b2"}, "acr/cn-hangzhou/crpi-a1b2"},
 		{"crpi-a1b2-vpc.cn-hangzhou.personal.cr.aliyuncs.com", acrHost{edition: personalInstance, region: "cn-hangzhou", instance: "crpi-a1b2", vpc: true}, "acr/cn-hangzhou/crpi-a1b2"},
 		{"demo-registry.cn-shanghai.cr.aliyuncs.com", acrHost{edition: enterprise, region: "cn-shanghai", instance: "demo"}, "acr/cn-shanghai/instance/demo"},
 		{"demo-registry-vpc.cn-shanghai.cr.aliyuncs.com", acrHost{edition: enterprise, region: "cn-shanghai", instance: "demo", vpc: true}, "acr/cn-shanghai/instance/demo"},
 		{"demo-registry.distributed.cn-hangzhou.cr.aliyuncs.com", acrHost{edition: enterprise, region: "cn-hangzhou", instance: "demo", site: ".distributed"}, "acr/cn-hangzhou/instance/demo.distributed"},
+		{"demo-registry-vpc.distributed.cn-hangzhou.cr.aliyuncs.com", acrHost{edition: enterprise, region: "cn-hangzhou", instance: "demo", site: ".distributed", vpc: true}, "acr/cn-hangzhou/instance/demo.distributed"},
 		{"my-registry-registry.cn-hangzhou.cr.aliyuncs.com", acrHost{edition: enterprise, region: "cn-hangzhou", instance: "my-registry"}, "acr/cn-hangzhou/instance/my-registry"},
 		{"my-registry-registry-vpc.cn-hangzhou.cr.aliyuncs.com", acrHost{edition: enterprise, region: "cn-hangzhou", instance: "my-registry", vpc: true}, "acr/cn-hangzhou/instance/my-registry"},
 	} {

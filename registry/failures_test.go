@@ -192,3 +192,26 @@ func TestACallersDeadlineEndsItsWait(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A token lasts ten minutes; the next question then costs another one, and a server that only writes access_token will do.
+func TestTokensOfTenMinutes(t *testing.T) {
+	s := start(t, acr.Options{AccessToken: true})
+	s.Push("team/app", "v1", acr.Image{})
+	s.Reset()
+	for _, step := range []struct {
+		passed time.Duration
+		want   acr.Counts
+	}{
+		{0, acr.Counts{Ping: 1, Token: 1, List: 1}},
+		{9 * time.Minute, acr.Counts{Ping: 1, Token: 1, List: 2}},
+		{2 * time.Minute, acr.Counts{Ping: 1, Token: 2, List: 3}},
+		{9 * time.Minute, acr.Counts{Ping: 1, Token: 2, List: 4}},
+	} {
+		s.Pass(step.passed)
+		s.now.advance(step.passed)
+		if tags := s.tags("team/app"); len(tags) != 1 {
+			t.Errorf("tags %v", tags)
+		}
+		s.want(step.passed.String()+" later", step.want)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -67,15 +68,47 @@ func TestHostsOfACR(t *testing.T) {
 		t.Fatal(err)
 	}
 	var samples struct {
-		Hosts []struct{ Host, Network string }
-		Auth  []struct{ Header, URL string } `json:"auth_challenges"`
+		Hosts  []struct{ Host, Network, Edition, Site string }
+		Auth   []struct{ Header, URL string } `json:"auth_challenges"`
+		Helper struct {
+			Accepted []string
+			Rejected []string          `json:"rejected_unknown_domain"`
+			Claimed  map[string]string `json:"with_DOCKER_CREDENTIAL_ACR_HELPER_INSTANCE_ID_set"`
+		} `json:"helper_host_results"`
 	}
 	if err := json.Unmarshal(data, &samples); err != nil {
 		t.Fatal(err)
 	}
+	editions := map[string]edition{"personal-legacy": personal, "personal-new": personalInstance, "enterprise": enterprise}
 	for _, h := range samples.Hosts {
-		if got, want := isACR(h.Host), h.Network != "custom-domain"; got != want {
-			t.Errorf("%s: %t", h.Host, got)
+		got, ok := parseACR(h.Host)
+		if h.Network == "custom-domain" {
+			if ok {
+				t.Errorf("%s passes for ACR", h.Host)
+			}
+			continue
+		}
+		vpc := h.Network == "vpc" || h.Network == "classic-internal"
+		if !ok || got.edition != editions[h.Edition] || got.vpc != vpc || (got.site == "-intl") != (h.Site == "international") ||
+			(got.site == ".distributed") != (h.Network == "distributed") {
+			t.Errorf("%s: %+v %t, want %+v", h.Host, got, ok, h)
+		}
+	}
+	// What a program takes for ACR's that is made for the same job. It doesn't know all editions; told one instance, it takes
+	// every host for that.
+	for _, pattern := range samples.Helper.Accepted {
+		if host := strings.NewReplacer("<r>", "cn-hangzhou", "<inst>", "demo").Replace(pattern) + ".aliyuncs.com"; !isACR(host) {
+			t.Errorf("%s is no host of ACR", host)
+		}
+	}
+	for _, host := range samples.Helper.Rejected {
+		if want := strings.HasSuffix(host, ".personal.cr.aliyuncs.com") || host == "registry.aliyuncs.com"; isACR(host) != want {
+			t.Errorf("%s: %t", host, !want)
+		}
+	}
+	for host := range samples.Helper.Claimed {
+		if want := strings.HasSuffix(host, ".aliyuncs.com"); isACR(host) != want {
+			t.Errorf("%s: %t", host, !want)
 		}
 	}
 	realm := regexp.MustCompile(`realm="([^"]+)"`)

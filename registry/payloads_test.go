@@ -1,10 +1,12 @@
 package registry_test
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +16,7 @@ import (
 	"github.com/tagpin/tagpin/config"
 	"github.com/tagpin/tagpin/image"
 	"github.com/tagpin/tagpin/registry"
+	"github.com/tagpin/tagpin/test/acr"
 )
 
 // A payload is an answer that ACR gave, or that its documents show.
@@ -136,6 +139,52 @@ func TestRefusalsOfACR(t *testing.T) {
 	p.Response.Status, p.Response.Body = 401, json.RawMessage(`{"errors":[{"code":"USER_NOT_EXIST","message":"Canary"}]}`)
 	if _, err := answering(t, p).Tags(ctx); err == nil || !strings.Contains(err.Error(), "does not know this RAM user yet") {
 		t.Error(err)
+	}
+}
+
+// A manifest list comes with its digest in a header, which HEAD gives, too.
+func TestManifestListOfACR(t *testing.T) {
+	p := payloads(t, "openapi.json", "manifests")["manifest list with digest header"]
+	if p.Response.Headers["Docker-Content-Digest"] != "sha256:bb6e..." { // cut by whoever wrote the log
+		t.Fatalf("%+v", p)
+	}
+	p.Response.Body = json.RawMessage(`{"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.list.v2+json","manifests":[` +
+		`{"mediaType":"application/vnd.docker.distribution.manifest.v2+json","digest":"sha256:` + strings.Repeat("a", 64) + `","size":1,` +
+		`"platform":{"os":"linux","architecture":"amd64"}}],"annotations":{"org.opencontainers.image.created":"2026-08-01T10:00:00Z"}}`)
+	want := fmt.Sprintf("sha256:%x", sha256.Sum256(p.Response.Body))
+	// With the cut digest in the header the content's own counts.
+	for _, header := range []string{want, p.Response.Headers["Docker-Content-Digest"]} {
+		p.Response.Headers["Docker-Content-Digest"] = header
+		r := answering(t, p)
+		if got, err := r.Digest(t.Context(), "3.5"); err != nil || got != want {
+			t.Errorf("%s: %s, %v", header, got, err)
+		}
+		if tag, err := r.Describe(t.Context(), "3.5", nil); err != nil || tag.Digest != want || len(tag.Platforms) != 1 {
+			t.Errorf("%s: %+v, %v", header, tag, err)
+		}
+	}
+}
+
+// Blobs are redirected to a bucket, from VPC hosts to its internal name.
+func TestBlobsOfACR(t *testing.T) {
+	p := payloads(t, "openapi.json", "manifests")["blob answers with a redirect to OSS"]
+	location, err := url.Parse(strings.NewReplacer("<bucket>", "acr-bucket").Replace(p.Response.Headers["Location"]))
+	if err != nil || p.Response.Status != http.StatusTemporaryRedirect {
+		t.Fatal(p, err)
+	}
+	c := newCloud(t)
+	c.secret("argocd", "acr", "acr", acr.User+":"+acr.Password)
+	s := c.server(acr.Options{RedirectBlobs: true, Bucket: location.Host}, vpcHost)
+	s.Push("team/app", "v1", acr.Image{Created: time.Unix(1e9, 0)})
+	r, err := c.on(vpcHost, "team/app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tag, err := r.Describe(t.Context(), "v1", nil); err != nil || tag.Created.Unix() != 1e9 {
+		t.Errorf("%+v, %v", tag, err)
+	}
+	if !c.asked(location.Host) || s.CredentialsLeaked() {
+		t.Errorf("the bucket was asked: %t, and shown a login: %t", c.asked(location.Host), s.CredentialsLeaked())
 	}
 }
 

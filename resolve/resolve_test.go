@@ -2,8 +2,10 @@ package resolve_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -166,6 +168,30 @@ func TestNewestBuild(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// The dates that builders write to be reproducible are none.
+func TestNewestBuildByDatesThatMeanNothing(t *testing.T) {
+	data, err := os.ReadFile("../test/testdata/acr/registry.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var samples struct {
+		Values []struct {
+			Created time.Time
+			By      string
+		} `json:"created_values"`
+	}
+	if err := json.Unmarshal(data, &samples); err != nil || len(samples.Values) == 0 {
+		t.Fatal(err)
+	}
+	for _, v := range samples.Values {
+		s := shelve(image.Tag{Name: "a", Created: v.Created}, image.Tag{Name: "b", Created: v.Created.Add(time.Second)})
+		_, err := resolve.Resolve(t.Context(), s, entry(policy(t, image.PolicySpec{Strategy: "newest-build"})), now)
+		if err == nil || !strings.Contains(err.Error(), "none of the images carries a real build date (b, a): use update-strategy semver") {
+			t.Errorf("%s (%s): %v", v.Created, v.By, err)
+		}
 	}
 }
 
