@@ -13,6 +13,8 @@ type Place struct {
 	Named bool
 	// Credential is the reference under which the operator bound it.
 	Credential string
+	// Here says that this process alone has the credential.
+	Here bool
 }
 
 // Proposes says that pins go to a branch of their own, for people to merge: nothing that renders changes.

@@ -13,6 +13,9 @@ var ErrNotImage = errors.New("not an image")
 // not found, and a fresh list does not have it either.
 var ErrTagGone = errors.New("tag is gone")
 
+// ErrElsewhere is what an updater wraps that lacks what another one may have, such as a credential that was lent to that one.
+var ErrElsewhere = errors.New("another updater may be able to")
+
 // A NotFollowedError is the branch rule's answer: pins are written on the remote's default branch, or on the branch that
 // git-branch names when it is the one that the application runs.
 type NotFollowedError struct {

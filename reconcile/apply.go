@@ -45,20 +45,29 @@ func jitter(d time.Duration) time.Duration {
 	return rand.N(d + 1) //nolint:gosec // spreads load; nobody gains by guessing it
 }
 
-// rests makes what is to be pushed wait when the branch was pushed to a moment ago.
-func (l *Loop) rests(p image.Place, writing []*check) bool {
+// rests makes what is to be pushed wait when the branch was pushed to a moment ago, by this updater or another. Otherwise
+// nobody else pushes for a while, unless this one takes that back.
+func (l *Loop) rests(ctx context.Context, p image.Place, writing []*check) (rests bool, takeBack func()) {
+	takeBack = func() {}
 	l.mu.Lock()
 	last, known := l.pushed[branchKey{p.RepoURL, p.Write}]
 	l.mu.Unlock()
-	next := last.Add(l.o.Distance)
-	if !known || !l.o.Now().Before(next) {
-		return false
+	wait := time.Duration(0)
+	if known {
+		wait = last.Add(l.o.Distance).Sub(l.o.Now())
 	}
+	if wait <= 0 && l.o.Pauses != nil {
+		wait, takeBack = l.o.Pauses.Take(ctx, p.RepoURL+" "+p.Write, l.o.Distance)
+	}
+	if wait <= 0 {
+		return false, takeBack
+	}
+	next := l.o.Now().Add(wait)
 	for _, c := range writing {
 		c.stop(image.Waiting, fmt.Errorf("the branch was pushed to a moment ago: the next push comes after %s", next.UTC().Format("15:04:05 MST")))
-		l.agenda.add(next.Sub(l.o.Now()), identify(c.update.App))
+		l.agenda.add(wait, identify(c.update.App))
 	}
-	return true
+	return true, takeBack
 }
 
 // attempt is one read, decide, write. It says whether another is due.
@@ -78,10 +87,20 @@ func (l *Loop) attempt(ctx context.Context, p image.Place, group []*check, fresh
 	commits, writing := l.judgeAll(ctx, p, branch, group)
 	// "Nothing to write" needs the branch as it is now. Whoever renders its tip has just seen that.
 	again = branch.Remembered && slices.ContainsFunc(group, func(c *check) bool { return c.hint.App.Revision != branch.Tip })
-	if len(commits) == 0 || !p.Proposes() && l.rests(p, writing) {
+	if len(commits) == 0 {
 		return again
 	}
+	takeBack := func() {}
+	if !p.Proposes() {
+		rests := false
+		if rests, takeBack = l.rests(ctx, p, writing); rests {
+			return again
+		}
+	}
 	written, err := l.write(ctx, p, branch, commits)
+	if !pushed(written) {
+		takeBack()
+	}
 	switch {
 	case err != nil:
 		for _, c := range group {
@@ -195,9 +214,14 @@ func (r *recall) last(ctx context.Context, i int) (*image.Pin, bool, error) {
 	return r.history.Pins[i], r.history.Complete, nil
 }
 
+// pushed says whether something arrived.
+func pushed(w image.Written) bool {
+	return !w.Moved && w.Refused == "" && slices.ContainsFunc(w.Commits, func(sha string) bool { return sha != "" })
+}
+
 // done records a push.
 func (l *Loop) done(p image.Place, writing []*check, w image.Written) {
-	if slices.ContainsFunc(w.Commits, func(sha string) bool { return sha != "" }) {
+	if pushed(w) {
 		l.mu.Lock()
 		l.pushed[branchKey{p.RepoURL, p.Write}] = l.o.Now()
 		l.mu.Unlock()

@@ -20,8 +20,13 @@ func compareApps(a, b image.Application) int {
 		cmp.Compare(a.TargetRevision, b.TargetRevision), cmp.Compare(a.Project, b.Project))
 }
 
-// collect parses what is observed and finds each application's place. Applications come in a stable order.
+// collect parses what is observed and finds each application's place. Applications come in a stable order. Those of other
+// updaters are left to them.
 func (l *Loop) collect(ctx context.Context, hints []Hint) []*check {
+	mine := func(string) bool { return true }
+	if l.o.Peers != nil {
+		mine = l.o.Peers.Share(ctx)
+	}
 	variants := map[identity][]Hint{}
 	for _, h := range hints {
 		variants[identify(h.App)] = append(variants[identify(h.App)], h)
@@ -30,12 +35,12 @@ func (l *Loop) collect(ctx context.Context, hints []Hint) []*check {
 	checks := make([]*check, len(groups))
 	each(parallelChecks, len(groups), func(i int) {
 		slices.SortStableFunc(groups[i], func(a, b Hint) int { return a.Seen.Compare(b.Seen) })
-		checks[i] = l.open(ctx, groups[i])
+		checks[i] = l.open(ctx, groups[i], mine)
 	})
 	slices.SortFunc(checks, func(a, b *check) int { return compareApps(a.update.App, b.update.App) })
 	return slices.DeleteFunc(checks, func(c *check) bool {
 		// Live mode: no pin is wanted.
-		return c.err == nil && (c.update.Options.WriteBack.Method == "none" || len(c.update.Options.Images) == 0)
+		return c.foreign || c.err == nil && (c.update.Options.WriteBack.Method == "none" || len(c.update.Options.Images) == 0)
 	})
 }
 
@@ -53,13 +58,16 @@ func each(limit, n int, work func(i int)) {
 }
 
 // open makes a check of an application's hints, the last seen one last.
-func (l *Loop) open(ctx context.Context, group []Hint) *check {
+func (l *Loop) open(ctx context.Context, group []Hint, mine func(repoURL string) bool) *check {
 	c := &check{hint: group[len(group)-1]}
 	c.update.App = c.hint.App
-	if c.read(l.o.Defaults); c.err != nil || c.update.Options.WriteBack.Method == "none" {
-		return c
+	c.read(l.o.Defaults)
+	if c.err == nil && c.update.Options.WriteBack.Method != "none" {
+		c.locate(l.o.Writer)
 	}
-	if c.locate(l.o.Writer); c.err != nil || len(group) == 1 {
+	// What this process alone can push is its own, whosever the repository is.
+	c.foreign = !c.place.Here && !mine(cmp.Or(c.place.RepoURL, c.update.App.RepoURL))
+	if c.err != nil || c.foreign || c.place == (image.Place{}) || len(group) == 1 {
 		return c
 	}
 	// Several sets of parameters: an Application was edited, or an older commit was rendered with the parameters of its time.

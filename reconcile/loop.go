@@ -45,6 +45,9 @@ type Options struct {
 	Writer   Writer
 	// Identity is equal for all names of one image repository; nil takes the names as they are.
 	Identity func(image.Image) string
+	// Peers and Pauses are for several updaters; nil where this is the only one.
+	Peers  Peers
+	Pauses Pauses
 	// Defaults are the operator's, for parsing parameters.
 	Defaults image.Defaults
 	// Interval, Distance and Attempts: zero means the default.
@@ -58,8 +61,8 @@ type Options struct {
 
 // A Loop checks the observed applications.
 type Loop struct {
+	*Recorder
 	o       Options
-	inbox   *inbox
 	index   *index
 	agenda  *agenda
 	claims  *claims
@@ -97,19 +100,9 @@ func New(o Options) *Loop {
 		o.Identity = image.Image.Name
 	}
 	return &Loop{
-		o: o, inbox: newInbox(), index: newIndex(), agenda: newAgenda(), claims: newClaims(),
+		o: o, Recorder: &Recorder{inbox: newInbox(), store: o.Store, log: o.Log, now: o.Now}, index: newIndex(), agenda: newAgenda(), claims: newClaims(),
 		servers: newTurnstile[string](parallelPlaces), places: newTurnstile[image.Place](1),
 		status: map[identity]Status{}, settled: map[identity]basis{}, pushed: map[branchKey]time.Time{}, orders: map[identity]order{},
-	}
-}
-
-// Observe takes a hint. It never blocks: a render doesn't wait for the loop.
-func (l *Loop) Observe(h Hint) {
-	if h.Seen.IsZero() {
-		h.Seen = l.o.Now()
-	}
-	if !l.inbox.put(h) {
-		l.o.Log.WithField("application", h.App.Name).Warn("too many observations at once: this one waits for the next render")
 	}
 }
 
@@ -125,7 +118,7 @@ func (l *Loop) Run(ctx context.Context) {
 	l.began = l.o.Now()
 	l.mu.Unlock()
 	var parts sync.WaitGroup
-	parts.Go(func() { l.keep(ctx) })
+	parts.Go(func() { l.keep(ctx, l.note) })
 	parts.Go(func() { l.hurry(ctx) })
 	for ctx.Err() == nil {
 		l.Take(ctx)
@@ -136,19 +129,10 @@ func (l *Loop) Run(ctx context.Context) {
 	parts.Wait()
 }
 
-// keep stores what is observed, and has the new looked at.
-func (l *Loop) keep(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-l.inbox.filled:
-		}
-		for _, h := range l.Take(ctx) {
-			if l.isNew(h) {
-				l.agenda.add(gather, identify(h.App))
-			}
-		}
+// Follow takes over what other replicas observed, and has the new looked at.
+func (l *Loop) Follow(ctx context.Context) {
+	if s, ok := l.o.Store.(*Shared); ok {
+		l.note(s.Sync(ctx))
 	}
 }
 
@@ -169,24 +153,21 @@ func (l *Loop) hurry(ctx context.Context) {
 	_ = checks.Wait()
 }
 
+// note has what is new looked at.
+func (l *Loop) note(hints []Hint) {
+	for _, h := range hints {
+		if l.isNew(h) {
+			l.agenda.add(gather, identify(h.App))
+		}
+	}
+}
+
 // isNew tells whether an application has never been checked, or runs at a commit that no check knows.
 func (l *Loop) isNew(h Hint) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b, known := l.settled[identify(h.App)]
 	return !known || !slices.Contains([]string{b.revision, b.commit}, h.App.Revision)
-}
-
-// Take stores the hints that wait, and gives those that could be stored. Run does so as they come.
-func (l *Loop) Take(ctx context.Context) []Hint {
-	hints := l.inbox.take()
-	return slices.DeleteFunc(hints, func(h Hint) bool {
-		if err := l.o.Store.Add(ctx, h); err != nil {
-			l.o.Log.WithField("application", h.App.Name).WithError(err).Error("this application is not observed")
-			return true
-		}
-		return false
-	})
 }
 
 // Status gives all applications, by name.

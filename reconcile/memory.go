@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -26,13 +27,18 @@ const DefaultExpiry = 7 * 24 * time.Hour
 
 // Memory is a Store that ends with the process.
 type Memory struct {
+	// Expiry is how long an application is followed after it was last seen. Set it before use.
+	Expiry time.Duration
+
 	mu    sync.Mutex
 	hints map[identity][]Hint // the last seen one last
 	now   func() time.Time
 }
 
 // NewMemory makes an empty store.
-func NewMemory() *Memory { return &Memory{hints: map[identity][]Hint{}, now: time.Now} }
+func NewMemory() *Memory {
+	return &Memory{Expiry: DefaultExpiry, hints: map[identity][]Hint{}, now: time.Now}
+}
 
 // identity is what makes two hints speak of the same application.
 type identity struct{ project, name, repo, path, target string }
@@ -56,26 +62,55 @@ func settings(h Hint) [32]byte {
 }
 
 // Add implements Store.
-func (m *Memory) Add(_ context.Context, h Hint) error {
+func (m *Memory) Add(_ context.Context, hints ...Hint) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	var problems []error
+	for _, h := range hints {
+		problems = append(problems, m.add(h))
+	}
+	return errors.Join(problems...)
+}
+
+func (m *Memory) add(h Hint) error {
 	id := identify(h.App)
 	known, old := m.hints[id]
 	if !old && len(m.hints) >= maxApplications {
 		return fmt.Errorf("%d applications are observed, which is the bound of a store in memory: %s is not followed", maxApplications, h.App.Name)
 	}
 	same := settings(h)
-	known = slices.DeleteFunc(known, func(k Hint) bool { return settings(k) == same })
+	known = slices.DeleteFunc(slices.Clone(known), func(k Hint) bool { return settings(k) == same })
 	known = append(known, h)
 	m.hints[id] = known[max(0, len(known)-maxVariants):]
 	return nil
+}
+
+// find gives the hint of a record; without a name there is none.
+func (m *Memory) find(id recordID) Hint {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, h := range m.hints[id.app] {
+		if settings(h) == id.settings {
+			return h
+		}
+	}
+	return Hint{}
+}
+
+func (m *Memory) remove(id recordID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	rest := slices.DeleteFunc(slices.Clone(m.hints[id.app]), func(h Hint) bool { return settings(h) == id.settings })
+	if m.hints[id.app] = rest; len(rest) == 0 {
+		delete(m.hints, id.app)
+	}
 }
 
 // Hints implements Store.
 func (m *Memory) Hints(context.Context) ([]Hint, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	oldest := m.now().Add(-DefaultExpiry)
+	oldest := m.now().Add(-m.Expiry)
 	maps.DeleteFunc(m.hints, func(_ identity, known []Hint) bool { return known[len(known)-1].Seen.Before(oldest) })
 	return slices.Concat(slices.Collect(maps.Values(m.hints))...), nil
 }

@@ -24,8 +24,8 @@ type Hint struct {
 // A Store keeps hints. It is shared by all that observe or update; losing it costs nothing but time, since every render
 // tells again.
 type Store interface {
-	// Add keeps a hint. Of the same application, revision and parameters only the last is kept.
-	Add(ctx context.Context, h Hint) error
+	// Add keeps hints. Of the same application and parameters only the last is kept.
+	Add(ctx context.Context, hints ...Hint) error
 	// Hints gives all that is known, in no particular order.
 	Hints(ctx context.Context) ([]Hint, error)
 	// Some gives what is known of these applications; their Revision doesn't matter. It is asked each time something is pushed,
@@ -60,6 +60,18 @@ type Writer interface {
 	Write(ctx context.Context, p image.Place, b image.Branch, commits []image.Commit) (image.Written, error)
 }
 
+// Peers divide the repositories among several updaters. Whether they agree doesn't matter to what is pushed.
+type Peers interface {
+	// Share says which repositories are this updater's now.
+	Share(ctx context.Context) func(repoURL string) bool
+}
+
+// Pauses keep a distance between the pushes of several updaters.
+type Pauses interface {
+	// Take begins a pause of d for what. When one lasts already, wait is the rest of it. giveBack ends the new one again.
+	Take(ctx context.Context, what string, d time.Duration) (wait time.Duration, giveBack func())
+}
+
 // Status is where an application stands.
 type Status struct {
 	App     image.Application `json:"app"`
@@ -70,6 +82,10 @@ type Status struct {
 	Images []ImageStatus `json:"images,omitempty"`
 	// Commit is the last one that tagpin made for the application since it started.
 	Commit string `json:"commit,omitempty"`
+	// Updater is who checked it, where several do.
+	Updater string `json:"updater,omitempty"`
+	// Elsewhere means that this updater lacks what another one may have, see image.ErrElsewhere.
+	Elsewhere bool `json:"elsewhere,omitempty"`
 }
 
 // ImageStatus is where one image stands.

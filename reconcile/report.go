@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -38,7 +39,7 @@ func (l *Loop) report(c *check) bool {
 	switch {
 	case now.State == image.UpToDate || now.State == image.Updated:
 		log.Info("the pins are those of the newest allowed tags")
-	case now.State == image.Waiting || now.State == image.Proposed:
+	case now.State == image.Waiting || now.Elsewhere && l.o.Peers != nil || now.State == image.Proposed:
 		log.Info(now.Reason)
 	default:
 		log.Warn(now.Reason)
@@ -65,7 +66,7 @@ func (l *Loop) settle(id identity, c *check) {
 func (c *check) status() Status {
 	s := Status{App: c.update.App, State: c.state}
 	if c.err != nil {
-		s.Reason = c.err.Error()
+		s.Reason, s.Elsewhere = c.err.Error(), errors.Is(c.err, image.ErrElsewhere)
 	}
 	for i := range c.update.Options.Images {
 		s.Images = append(s.Images, c.imageStatus(i))

@@ -192,6 +192,8 @@ type check struct {
 	// turn tells which of two checks of the application is newer. yields means that this one makes way for another at once.
 	turn   int
 	yields bool
+	// foreign means that another updater looks after it.
+	foreign bool
 }
 
 // stop ends the way of an application.

@@ -72,38 +72,36 @@ for i = 4, #KEYS do
 end
 return refused`)
 
-// Put keeps records; nil removes one. The error says whether all are kept.
-func (r *Records) Put(ctx context.Context, records map[string][]byte) error {
+// Put keeps records; nil removes one. refused counts those for which there is no room.
+func (r *Records) Put(ctx context.Context, records map[string][]byte) (refused int, err error) {
 	for ids := range slices.Chunk(slices.Sorted(maps.Keys(records)), batch) {
-		keys, args := r.control(), []any{rand.Text(), r.most, 0}
-		for _, id := range ids {
-			value, life := records[id], r.keep
-			if value == nil {
-				life = tombstoneLife
-			}
-			stored, err := r.c.sealer.seal(r.record(id), value)
-			if err != nil {
-				return err
-			}
-			keys, args = append(keys, r.record(id)), append(args, id, stored, life.Milliseconds())
-		}
-		if err := r.put(ctx, keys, args); err != nil {
-			return err
+		n, err := r.put(ctx, ids, records)
+		refused += n
+		if err != nil {
+			return refused, err
 		}
 	}
-	return nil
+	return refused, nil
 }
 
-func (r *Records) put(ctx context.Context, keys []string, args []any) error {
-	refused := 0
-	err := r.mended(ctx, func(ctx context.Context) (err error) {
+func (r *Records) put(ctx context.Context, ids []string, records map[string][]byte) (refused int, err error) {
+	keys, args := r.control(), []any{rand.Text(), r.most, 0}
+	for _, id := range ids {
+		value, life := records[id], r.keep
+		if value == nil {
+			life = tombstoneLife
+		}
+		stored, err := r.c.sealer.seal(r.record(id), value)
+		if err != nil {
+			return 0, err
+		}
+		keys, args = append(keys, r.record(id)), append(args, id, stored, life.Milliseconds())
+	}
+	err = r.mended(ctx, func(ctx context.Context) (err error) {
 		refused, err = putRecords.Run(ctx, r.c.rdb, keys, args...).Int()
 		return err
 	})
-	if err == nil && refused > 0 {
-		err = fmt.Errorf("there are %d already, which is the bound: %d are not kept", r.most, refused)
-	}
-	return err
+	return refused, err
 }
 
 // mended asks, and once more when something foreign lies at one of our keys, after that was removed.

@@ -17,7 +17,7 @@ func (w *Writer) Place(app image.Application, wb image.WriteBack) (image.Place, 
 	if err != nil {
 		return image.Place{}, fmt.Errorf("application %s: %w", app.Name, err)
 	}
-	p := image.Place{RepoURL: app.RepoURL, Credential: credential}
+	p := image.Place{RepoURL: app.RepoURL, Credential: credential, Here: strings.HasPrefix(credential, loanPrefix)}
 	if wb.Repository != "" {
 		p.RepoURL = wb.Repository // bound like every other
 	}

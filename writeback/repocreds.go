@@ -1,7 +1,6 @@
 package writeback
 
 import (
-	"errors"
 	"strings"
 	"sync"
 
@@ -29,8 +28,14 @@ type loan struct {
 const maxLoans = 20_000
 
 // errNoLoan is the state after a start: what Argo CD lends comes with a render.
-var errNoLoan = errors.New("Argo CD's credentials for this repository are not known yet: the next render brings them (at a commit, " + //nolint:staticcheck // a name begins it
+var errNoLoan error = noLoan("Argo CD's credentials for this repository are not known yet: the next render brings them (at a commit, " +
 	"a hard refresh, or after 24 h)")
+
+// A noLoan may be another replica's loan: the one that rendered the application.
+type noLoan string
+
+func (e noLoan) Error() string { return string(e) }
+func (e noLoan) Unwrap() error { return image.ErrElsewhere }
 
 func borrowerOf(a image.Application) borrower { return borrower{a.Project, a.Name, a.RepoURL} }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/tagpin/tagpin/config"
 	"github.com/tagpin/tagpin/image"
 	"github.com/tagpin/tagpin/plugin"
+	"github.com/tagpin/tagpin/redis"
 	"github.com/tagpin/tagpin/registry"
 	"github.com/tagpin/tagpin/resolve"
 )
@@ -26,6 +27,7 @@ type engineFlags struct {
 	registriesConf, settings, secretsDir string
 	cacheTTL                             time.Duration
 	logs                                 logFlags
+	redis                                redisFlags
 }
 
 // register takes the log level that the command has by default.
@@ -42,7 +44,14 @@ type engine struct {
 	settings   config.Settings
 	secrets    config.Secrets
 	registries *registry.Registries
+	redis      *redis.Client // nil where nothing is shared
 	log        *logrus.Logger
+}
+
+func (e *engine) close() {
+	if e.redis != nil {
+		_ = e.redis.Close() // it keeps nothing
+	}
 }
 
 // open reads the operator's files. credentials, which may be empty, goes before those of registries.conf.
@@ -52,6 +61,10 @@ func (f engineFlags) open(flags *pflag.FlagSet, credentials string) (*engine, er
 		return nil, err
 	}
 	settings, err := config.Load(f.settings)
+	if err != nil {
+		return nil, err
+	}
+	client, err := f.redis.open(log)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +81,7 @@ func (f engineFlags) open(flags *pflag.FlagSet, credentials string) (*engine, er
 	if err != nil {
 		return nil, err
 	}
-	return &engine{settings, secrets, registries, log}, nil
+	return &engine{settings, secrets, registries, client, log}, nil
 }
 
 // Resolve implements plugin.Resolver.

@@ -1,16 +1,20 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tagpin/tagpin/image"
 	"github.com/tagpin/tagpin/plugin"
+	"github.com/tagpin/tagpin/reconcile"
+	"github.com/tagpin/tagpin/redis"
 )
 
 // generateFlags choose what is rendered.
@@ -34,6 +38,7 @@ argocd-cmp-server says what to render, and DIR is the application's directory.`,
 	}
 	flags := cmd.Flags()
 	f.files.register(flags, "warn")
+	f.files.redis.register(flags)
 	flags.StringVar(&f.app, "app", "", "an Application manifest; - is standard input")
 	flags.StringVar(&f.application.Source, "source", "", "the name of the source, where the Application has several that use tagpin")
 	flags.StringVar(&f.application.Revision, "revision", "", "what ARGOCD_APP_REVISION would say")
@@ -47,16 +52,20 @@ func (f *generateFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	defer engine.close()
 	dir, request, err := f.request(cmd, args)
 	if err != nil {
 		return err
 	}
+	note := &notebook{}
 	if f.app == "" {
-		if err := refuseWriteBack(request, engine.defaults()); err != nil {
+		if err := refuseWriteBack(engine, request); err != nil {
 			return err
 		}
+		note.shared = engine.share(expiryFlag(reconcile.DefaultExpiry))
 	}
-	result, err := engine.generator(nil, nil).Generate(cmd.Context(), dir, request)
+	result, err := engine.generator(note, nil).Generate(cmd.Context(), dir, request)
+	note.send(cmd.Context(), engine)
 	if err != nil {
 		return err
 	}
@@ -65,15 +74,52 @@ func (f *generateFlags) run(cmd *cobra.Command, args []string) error {
 }
 
 // refuseWriteBack tells that nobody would pin: a stock argocd-cmp-server starts a process for each render, which ends with it,
-// so no update loop learns of the application. Options that can't be parsed are Generate's to tell.
-func refuseWriteBack(r plugin.Request, defaults image.Defaults) error {
-	o, err := image.ParseOptions(image.Input{Parameters: r.Parameters, Env: r.Env, Defaults: defaults})
-	if err != nil || o.WriteBack.Method == "none" {
+// so that an update loop learns of the application by Redis or not at all. Options that can't be parsed are Generate's to tell.
+func refuseWriteBack(e *engine, r plugin.Request) error {
+	o, err := image.ParseOptions(image.Input{Parameters: r.Parameters, Env: r.Env, Defaults: e.defaults()})
+	if err != nil || o.WriteBack.Method == "none" || e.redis != nil {
 		return nil //nolint:nilerr // Generate parses them again
 	}
 	return fmt.Errorf("application %s: write-back-method %s has no effect behind argocd-cmp-server, where no update loop learns of the "+
-		"application: run `tagpin serve` as the sidecar, or set write-back-method: none; `tagpin update --app` pins from manifests for CI",
-		r.App.Name, o.WriteBack.Method)
+		"application: give the container Argo CD's Redis (REDIS_SERVER, REDIS_PASSWORD) and run `tagpin update` beside it, or run `tagpin serve` as "+
+		"the sidecar, or set write-back-method: none; `tagpin update --app` pins from manifests for CI", r.App.Name, o.WriteBack.Method)
+}
+
+// tellTimeout bounds what a render's process waits for Redis, after the render.
+const tellTimeout = 3 * time.Second
+
+// A notebook keeps what one render saw, to tell an update loop elsewhere before the process ends.
+type notebook struct {
+	shared *sharing
+	seen   []reconcile.Hint
+}
+
+// Observe implements plugin.Observer.
+func (n *notebook) Observe(o plugin.Observation) { n.seen = append(n.seen, hintOf(o)) }
+
+// send tries until it is told or the time is over. The manifests are right all the same.
+func (n *notebook) send(ctx context.Context, e *engine) {
+	if n.shared == nil || len(n.seen) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellTimeout)
+	defer cancel()
+	for i := range n.seen {
+		n.seen[i].Seen = time.Now()
+	}
+	err := n.shared.store.Add(ctx, n.seen...)
+	for n.shared.store.Unwritten() > 0 && ctx.Err() == nil {
+		time.Sleep(tellTimeout / 10)
+		n.shared.store.Sync(ctx)
+	}
+	if n.shared.store.Unwritten() > 0 {
+		err = errors.New("Redis can't be reached") //nolint:staticcheck // a name begins it
+	}
+	if err != nil {
+		e.log.WithField("application", n.seen[0].App.Name).WithError(err).Error("the update loop doesn't learn of this render")
+		return
+	}
+	e.redis.Notify(ctx, redis.Notice{Kind: noticeSeen})
 }
 
 // request says what to render: an Application below DIR, or what Argo CD's environment names at DIR.

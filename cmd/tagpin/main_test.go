@@ -12,6 +12,7 @@ import (
 	"github.com/tagpin/tagpin/render/worker"
 	"github.com/tagpin/tagpin/test/acr"
 	"github.com/tagpin/tagpin/test/gitserver"
+	"github.com/tagpin/tagpin/test/redisserver"
 )
 
 func TestMain(m *testing.M) {
@@ -42,6 +43,7 @@ func TestScripts(t *testing.T) {
 	commands := hookCommands()
 	remotes := servers{reg, gitserver.Start(t, gitserver.Options{Username: gitUser, Password: gitPassword})}
 	maps.Copy(commands, remotes.commands())
+	shared := redisserver.Start(t, redisserver.Options{})
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata/script",
 		Cmds:               commands,
@@ -63,6 +65,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("TAGPIN_SECRETS_DIR", filepath.Join(env.WorkDir, "secrets"))
 			env.Setenv("ECHO", "registry.cn-hangzhou.aliyuncs.com/haoshuwei24/echo-server")
 			env.Setenv("ROOT", root)
+			env.Setenv("REDIS", shared.Addr())
+			env.Setenv("REDIS_SECRET", redisserver.Password)
 			env.Setenv("CUSTOM", custom.Host()) // a custom domain of an Enterprise instance, whose certificate is in custom.pem
 			if err := os.WriteFile(filepath.Join(env.WorkDir, "custom.pem"), custom.CA(), 0o600); err != nil {
 				return err

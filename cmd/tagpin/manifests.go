@@ -31,7 +31,7 @@ type manifests struct {
 }
 
 // Add implements reconcile.Store; nothing is observed but the files.
-func (m manifests) Add(context.Context, reconcile.Hint) error { return nil }
+func (m manifests) Add(context.Context, ...reconcile.Hint) error { return nil }
 
 // Forget implements reconcile.Store.
 func (m manifests) Forget(context.Context, string) error { return nil }

@@ -24,7 +24,7 @@ func newRoot() *cobra.Command {
 			return fromEnvironment(cmd.Flags())
 		},
 	}
-	root.AddCommand(newServe(), newGenerate(), newParameters(), newResolve(), newUpdate(), newPin(), newStatus(), newDoctor(), newMigrate(), newVersion())
+	root.AddCommand(newServe(), newGenerate(), newParameters(), newResolve(), newUpdate(), newPin(), newStatus(), newForget(), newDoctor(), newMigrate(), newVersion())
 	return root
 }
 

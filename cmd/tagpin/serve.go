@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -11,7 +12,6 @@ import (
 	"github.com/tagpin/tagpin/config"
 	"github.com/tagpin/tagpin/plugin"
 	"github.com/tagpin/tagpin/plugin/archive"
-	"github.com/tagpin/tagpin/reconcile"
 	"github.com/tagpin/tagpin/render/worker"
 )
 
@@ -35,8 +35,9 @@ func newServe() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	f.files.register(flags, "info")
+	f.files.redis.register(flags)
 	f.update.register(flags)
-	flags.BoolVar(&f.loop, "update-loop", true, "pin newer tags of the rendered applications in Git; false where a tagpin update does")
+	flags.BoolVar(&f.loop, "update-loop", true, "pin newer tags of the rendered applications in Git; false where a tagpin update does, which learns of them by Redis")
 	flags.StringVar(&f.options.ConfigDir, "config-dir", "/home/argocd/cmp-server/config", "the directory of plugin.yaml")
 	flags.StringVar(&f.options.PluginsDir, "plugins-dir", "/home/argocd/cmp-server/plugins", "where argocd-repo-server looks for plugin sockets")
 	flags.StringVar(&f.options.WorkDir, "work-dir", "", "where archives are unpacked; emptied at start (default: _tagpin in the temporary directory)")
@@ -54,27 +55,37 @@ func (f *serveFlags) run(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if !f.loop {
-		if f.update.webhook != (webhookFlags{}) {
-			return errors.New("--webhook-addr: without --update-loop there is nobody to tell: give it to tagpin update")
-		}
-		return f.serve(cmd, engine, nil)
-	}
-	updater, err := f.update.open(cmd.Context(), cmd.Flags(), engine, reconcile.NewMemory())
+	defer engine.close()
+	beside, err := f.companion(cmd, engine)
 	if err != nil {
 		return err
 	}
-	return f.serve(cmd, engine, updater)
+	defer beside.close()
+	return f.serve(cmd, engine, beside)
 }
 
-// serve renders until the command is interrupted. updater may be nil. The loop ends last, when nothing observes any more.
-func (f *serveFlags) serve(cmd *cobra.Command, e *engine, updater *updater) error {
-	var observer plugin.Observer
-	if updater != nil {
-		defer updater.close()
-		observer = updater
+// A companion works beside the renders with what they saw.
+type companion interface {
+	plugin.Observer
+	// start works in the background until stop, which is called when nothing observes any more.
+	start(ctx context.Context, e *engine) (stop func(), err error)
+	// close comes last.
+	close()
+}
+
+func (f *serveFlags) companion(cmd *cobra.Command, e *engine) (companion, error) {
+	if !f.loop {
+		if f.update.webhook != (webhookFlags{}) {
+			return nil, errors.New("--webhook-addr: without --update-loop there is nobody to tell: give it to tagpin update")
+		}
+		return f.update.recorder(e)
 	}
-	if updater != nil && f.repoCreds {
+	return f.update.open(cmd.Context(), cmd.Flags(), e, nil)
+}
+
+// serve renders until the command is interrupted. What works beside the renders ends last.
+func (f *serveFlags) serve(cmd *cobra.Command, e *engine, beside companion) error {
+	if updater, ok := beside.(*updater); ok && f.repoCreds {
 		f.options.Keeper = updater.writer
 	}
 	f.options.Concurrency = cmp.Or(f.options.Concurrency, e.settings.Limits.ConcurrentRenders, runtime.GOMAXPROCS(0))
@@ -87,24 +98,19 @@ func (f *serveFlags) serve(cmd *cobra.Command, e *engine, updater *updater) erro
 		defer pool.Close()
 		render = pool.Render
 	}
-	server, err := f.server(e, observer, render)
+	server, err := f.server(e, beside, render)
 	if err != nil {
 		return err
 	}
 	e.log.Infof("tagpin %s listens on %s", version, server.Address())
-	if updater != nil {
-		if err := checkStatusSocket(f.update.socket, server.Address()); err != nil {
-			return err
-		}
-		e.log.Infof("every %s newer tags are pinned; which applications there are is kept in memory, so after a restart each is "+
-			"updated again when Argo CD next renders it: at a commit, a hard refresh, or after 24 h", f.update.interval)
-		hooks, err := f.update.webhook.open(cmd.Context(), e, updater)
-		if err != nil {
-			return err
-		}
-		defer updater.start(cmd.Context(), e, f.update.socket)()
-		defer hooks.start(cmd.Context())()
+	if err := checkStatusSocket(f.update.socket, server.Address()); err != nil {
+		return err
 	}
+	stop, err := beside.start(cmd.Context(), e)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	return server.Serve(cmd.Context())
 }
 

@@ -42,6 +42,7 @@ type appStatus struct {
 	Reason         string                  `json:"reason,omitempty"`
 	Checked        time.Time               `json:"checked"`
 	Commit         string                  `json:"commit,omitempty"`
+	Updater        string                  `json:"updater,omitempty"`
 	Images         []reconcile.ImageStatus `json:"images"`
 }
 
@@ -50,7 +51,7 @@ func newStatusReply(all []reconcile.Status) statusReply {
 	for _, s := range all {
 		reply.Applications = append(reply.Applications, appStatus{
 			Name: s.App.Name, Project: s.App.Project, RepoURL: withoutUser(s.App.RepoURL), Path: s.App.Path, TargetRevision: s.App.TargetRevision,
-			State: s.State, Reason: s.Reason, Checked: s.Checked.UTC(), Commit: s.Commit, Images: append([]reconcile.ImageStatus{}, s.Images...),
+			State: s.State, Reason: s.Reason, Checked: s.Checked.UTC(), Commit: s.Commit, Updater: s.Updater, Images: append([]reconcile.ImageStatus{}, s.Images...),
 		})
 	}
 	return reply
@@ -71,7 +72,7 @@ func withoutUser(raw string) string {
 
 // serveStatus answers GET /status until it is closed. That it can't is logged and stops nothing: renders and updates matter
 // more than being asked about.
-func serveStatus(ctx context.Context, socket string, loop *reconcile.Loop, log *logrus.Logger) (closeStatus func()) {
+func serveStatus(ctx context.Context, socket string, status func(context.Context) []reconcile.Status, log *logrus.Logger) (closeStatus func()) {
 	if socket == "" {
 		return func() {}
 	}
@@ -81,9 +82,9 @@ func serveStatus(ctx context.Context, socket string, loop *reconcile.Loop, log *
 		return func() {}
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+statusPath, func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET "+statusPath, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_ = encodeStatus(w, newStatusReply(loop.Status())) // a client that went away
+		_ = encodeStatus(w, newStatusReply(status(r.Context()))) // a client that went away
 	})
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: statusTimeout, WriteTimeout: statusTimeout}
 	go func() { _ = server.Serve(listener) }() // ends with Close

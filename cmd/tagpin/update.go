@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tagpin/tagpin/reconcile"
 )
 
 type updateCommand struct {
@@ -17,43 +19,43 @@ type updateCommand struct {
 func newUpdate() *cobra.Command {
 	var f updateCommand
 	cmd := &cobra.Command{
-		Use:   "update --app PATH",
+		Use:   "update [--app PATH]",
 		Short: "Keep the pins in Git up to date, without rendering",
 		Long: `Keep the pins in Git up to date, without rendering.
 
-The applications are those of manifests, read again for every check. tagpin serve does the same for the applications that it
-renders, so this is for CI and for who keeps Argo CD and the right to push apart.`,
-		Example: `  tagpin update --app applications/ --settings tagpin.yaml --once`,
-		Args:    cobra.NoArgs,
-		RunE:    f.run,
+The applications are those that tagpin serve --update-loop=false sees, by Argo CD's Redis: for who keeps the right to push apart.
+With --app they are those of manifests, read again for every check: for CI.`,
+		Example: `  tagpin update --redis argocd-redis:6379
+  tagpin update --app applications/ --settings tagpin.yaml --once`,
+		Args: cobra.NoArgs,
+		RunE: f.run,
 	}
 	flags := cmd.Flags()
 	f.files.register(flags, "info")
+	f.files.redis.register(flags)
 	f.update.register(flags)
-	flags.StringArrayVar(&f.apps, "app", nil, "an Application manifest, or a directory of them; repeatable")
+	flags.StringArrayVar(&f.apps, "app", nil, "an Application manifest, or a directory of them; repeatable (default: what Redis has)")
 	flags.BoolVar(&f.once, "once", false, "check once, print where each application stands, and fail if one is blocked")
 	return cmd
 }
 
 func (f *updateCommand) run(cmd *cobra.Command, _ []string) error {
-	if len(f.apps) == 0 {
-		return errors.New("--app is missing: name the manifests of the Applications to keep up to date")
-	}
 	if f.once && f.update.webhook != (webhookFlags{}) {
 		return errors.New("--webhook-addr: with --once nobody listens: leave one of them out")
+	}
+	if err := f.update.expiry.check(); err != nil {
+		return err
 	}
 	engine, err := f.files.open(cmd.Flags(), "")
 	if err != nil {
 		return err
 	}
-	store := manifests{f.apps, engine.log}
-	hints, err := store.read()
+	defer engine.close()
+	store, err := f.store(cmd, engine)
 	if err != nil {
 		return err
 	}
-	if len(hints) == 0 {
-		return errors.New("--app: no Application in there calls the plugin tagpin (spec.source.plugin.name)")
-	}
+	f.update.alone = f.once
 	updater, err := f.update.open(cmd.Context(), cmd.Flags(), engine, store)
 	if err != nil {
 		return err
@@ -62,15 +64,35 @@ func (f *updateCommand) run(cmd *cobra.Command, _ []string) error {
 	if f.once {
 		return checkOnce(cmd, updater)
 	}
-	hooks, err := f.update.webhook.open(cmd.Context(), engine, updater)
+	stop, err := updater.start(cmd.Context(), engine)
 	if err != nil {
 		return err
 	}
-	defer updater.start(cmd.Context(), engine, f.update.socket)()
-	defer hooks.start(cmd.Context())()
-	engine.log.Infof("tagpin %s checks %d applications every %s", version, len(hints), f.update.interval)
+	defer stop()
 	<-cmd.Context().Done()
 	return nil
+}
+
+// store is nil where the applications come from Redis.
+func (f *updateCommand) store(cmd *cobra.Command, e *engine) (reconcile.Store, error) {
+	if len(f.apps) == 0 {
+		if e.redis == nil {
+			return nil, errors.New("which applications? --app names their manifests; --redis takes those that tagpin serve sees")
+		}
+		if !f.once {
+			return nil, nil
+		}
+		return nil, e.redis.Ping(cmd.Context())
+	}
+	store := manifests{f.apps, e.log}
+	hints, err := store.read()
+	if err != nil {
+		return nil, err
+	}
+	if len(hints) == 0 {
+		return nil, errors.New("--app: no Application in there calls the plugin tagpin (spec.source.plugin.name)")
+	}
+	return store, nil
 }
 
 func checkOnce(cmd *cobra.Command, u *updater) error {

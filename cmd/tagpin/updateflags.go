@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,8 +32,11 @@ type updateFlags struct {
 	interval, distance             time.Duration
 	knownHosts, tlsCerts, cacheDir string
 	socket                         string
+	expiry                         expiryFlag
 	commit                         commitFlags
 	webhook                        webhookFlags
+	// alone keeps a process that ends after one check from taking a share of the others' work.
+	alone bool
 }
 
 type commitFlags struct {
@@ -47,6 +51,7 @@ func (f *updateFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.tlsCerts, "tls-certs-dir", defaultTLSCerts, "a directory with the CA of each Git server that needs one: argocd-tls-certs-cm")
 	flags.StringVar(&f.cacheDir, "git-cache-dir", "", "what was fetched from Git; may be deleted (default: _tagpin-git in the temporary directory)")
 	flags.StringVar(&f.socket, "status-socket", defaultStatusSocket(), "the Unix socket that tagpin status asks; empty: none")
+	f.expiry.register(flags)
 	f.commit.register(flags)
 	f.webhook.register(flags)
 }
@@ -63,14 +68,21 @@ func (f *commitFlags) register(flags *pflag.FlagSet) {
 // An updater is the update loop with what it needs while it runs.
 type updater struct {
 	*reconcile.Loop
+	flags  updateFlags
+	shared *sharing
+	told   string // where the applications come from
 	writer *writeback.Writer
 	signer *git.Signer
 }
 
-// open builds an updater. Nothing runs, and no server is asked, before its Run or Check.
+// open builds an updater. Nothing runs, and no server is asked, before its start or Check. Without a store, the applications are
+// those that renders tell, kept in Redis or in memory.
 func (f *updateFlags) open(ctx context.Context, flags *pflag.FlagSet, e *engine, store reconcile.Store) (*updater, error) {
 	if f.interval < time.Second || f.distance < 0 {
 		return nil, errors.New("--interval must be 1s or more, and --push-distance can't be negative")
+	}
+	if err := f.expiry.check(); err != nil {
+		return nil, err
 	}
 	template, err := f.commit.template(flags.Changed("git-commit-message-path"))
 	if err != nil {
@@ -99,7 +111,8 @@ func (f *updateFlags) open(ctx context.Context, flags *pflag.FlagSet, e *engine,
 	if err != nil {
 		return nil, err
 	}
-	return &updater{signer: signer, writer: writer, Loop: reconcile.New(reconcile.Options{
+	u := &updater{signer: signer, writer: writer, flags: *f, shared: e.share(f.expiry)}
+	options := reconcile.Options{
 		Store:    store,
 		Resolver: updateResolver{e},
 		Writer:   writer,
@@ -108,7 +121,18 @@ func (f *updateFlags) open(ctx context.Context, flags *pflag.FlagSet, e *engine,
 		Interval: f.interval,
 		Distance: max(f.distance, 1), // zero would mean the default
 		Log:      e.log,
-	})}, nil
+	}
+	if u.shared != nil {
+		options.Pauses = e.redis.Pauses("pushes")
+	}
+	if store == nil {
+		options.Store, u.told = u.shared.storeFor(f.expiry), u.shared.whereKept()
+		if u.shared != nil && !f.alone {
+			options.Peers = u.shared.peers
+		}
+	}
+	u.Loop = reconcile.New(options)
+	return u, nil
 }
 
 // template is nil for the default one.
@@ -142,21 +166,30 @@ func (f *commitFlags) signer(ctx context.Context) (*git.Signer, error) {
 	return signer, nil
 }
 
-// start runs the loop and the status server in the background. stop ends both, once nothing observes any more. A push on its
-// way is broken off: it arrives as a whole or not at all, and the next process finds out.
-func (u *updater) start(ctx context.Context, e *engine, socket string) (stop func()) {
+// start runs the loop, the status server and the port for webhooks in the background. stop ends them, once nothing observes any
+// more. A push on its way is broken off: it arrives as a whole or not at all, and the next process finds out.
+func (u *updater) start(ctx context.Context, e *engine) (stop func(), err error) {
+	hooks, err := u.flags.webhook.open(ctx, e, u.shared.loud(u.Loop))
+	if err != nil {
+		return nil, err
+	}
+	e.log.Infof("tagpin %s: every %s newer tags are pinned; %s", version, u.flags.interval, cmp.Or(u.told, "the applications are those of --app"))
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	closeStatus := serveStatus(ctx, socket, u.Loop, e.log)
+	stopSharing := u.shared.start(ctx, u.Loop)
+	closeStatus := serveStatus(ctx, u.flags.socket, func(ctx context.Context) []reconcile.Status { return u.shared.status(ctx, u.Loop) }, e.log)
+	stopHooks := hooks.start(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		u.Run(ctx)
 	}()
 	return func() {
+		stopHooks()
 		closeStatus()
 		cancel()
 		<-done
-	}
+		stopSharing()
+	}, nil
 }
 
 // close deletes the signing key. It comes after stop.
@@ -168,7 +201,11 @@ func (u *updater) close() {
 
 // Observe implements plugin.Observer.
 func (u *updater) Observe(o plugin.Observation) {
-	u.Loop.Observe(reconcile.Hint{App: o.App, Parameters: o.Parameters, Env: o.Env})
+	u.Loop.Observe(hintOf(o))
+}
+
+func hintOf(o plugin.Observation) reconcile.Hint {
+	return reconcile.Hint{App: o.App, Parameters: o.Parameters, Env: o.Env}
 }
 
 // updateResolver is an engine for the loop: "no tag qualifies" comes with its reasons.
