@@ -72,7 +72,7 @@ type Generator struct {
 // NewGenerator makes a Generator.
 func NewGenerator(s Settings) *Generator {
 	if s.Render == nil {
-		s.Render = renderToTheEnd
+		s.Render = toTheEnd(render.NewCharts(render.DefaultCharts))
 	}
 	if s.NoMatch == nil {
 		s.NoMatch = func(image.Choice) error { return errNoMatch }
@@ -86,11 +86,13 @@ func NewGenerator(s Settings) *Generator {
 	return &Generator{s: s, memory: newMemory(cmp.Or(s.Remember, DefaultRemember))}
 }
 
-// renderToTheEnd is the Renderer of package render.
-func renderToTheEnd(ctx context.Context, r render.Request) (render.Result, error) {
-	job := render.Start(ctx, r)
-	<-job.Done()
-	return job.Wait(context.WithoutCancel(ctx))
+// toTheEnd is the Renderer of package render.
+func toTheEnd(charts *render.Charts) Renderer {
+	return func(ctx context.Context, r render.Request) (render.Result, error) {
+		job := charts.Start(ctx, r)
+		<-job.Done()
+		return job.Wait(context.WithoutCancel(ctx))
+	}
 }
 
 // Generate renders one application. Errors name the application and the remedy, and are fit for the Argo CD UI. Like a

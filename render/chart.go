@@ -102,7 +102,7 @@ func (w *chartWalk) add(name string, info fs.FileInfo) error {
 	return nil
 }
 
-// loadChart returns a chart of its own for each call: rendering changes it. With a *missingError it returns the chart as well.
+// loadChart parses a chart. Where only installable fails, it returns the chart as well.
 func loadChart(files []*loader.BufferedFile, dir string) (*chart.Chart, error) {
 	c, err := loader.LoadFiles(files)
 	if err != nil {

@@ -15,7 +15,7 @@ const chartFile = "Chart.yaml"
 // Kustomization makes it Kustomize, otherwise a Chart.yaml makes it Helm. A directory with neither is an error: Argo CD would
 // apply its files as they are, which needs no plugin.
 func Detect(dir string) (Type, error) {
-	t, err := openTree(dir)
+	t, err := openTree(dir, nil)
 	if err != nil {
 		return "", err
 	}

@@ -10,11 +10,7 @@ import (
 	"strings"
 
 	"helm.sh/helm/v3/pkg/chart"
-	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
-	"helm.sh/helm/v3/pkg/engine"
-	"helm.sh/helm/v3/pkg/release"
-	"helm.sh/helm/v3/pkg/releaseutil"
 )
 
 // helmTemplate does what `helm template . --name-template NAME --include-crds …` does in dir. It is made of Helm's packages
@@ -23,7 +19,11 @@ func helmTemplate(ctx context.Context, t *tree, dir string, r *Request) ([]byte,
 	if v := r.Helm.Version; v != "" && v != "v3" {
 		return nil, fmt.Errorf("helm.version %q is not supported: leave it out, or set v3", v)
 	}
-	c, files, err := completeChart(t, dir, r)
+	parsed, err := completeChart(t, dir, r)
+	if err != nil {
+		return nil, err
+	}
+	c, err := parsed.copy()
 	if err != nil {
 		return nil, err
 	}
@@ -34,8 +34,7 @@ func helmTemplate(ctx context.Context, t *tree, dir string, r *Request) ([]byte,
 	if err := t.unmet(); err != nil {
 		return nil, err
 	}
-	reload := func() (*chart.Chart, error) { return loadChart(files, dir) }
-	defaults, err := chartDefaults(c, reload, vals, r.Images)
+	defaults, err := chartDefaults(c, parsed.copy, vals, r.Images)
 	if err != nil {
 		return nil, err
 	}
@@ -52,30 +51,29 @@ func helmTemplate(ctx context.Context, t *tree, dir string, r *Request) ([]byte,
 	if err := interrupted(ctx); err != nil {
 		return nil, err
 	}
-	rendered, err := new(engine.Engine).Render(c, top)
+	rendered, err := parsed.templates.Render(c, top)
 	if err != nil {
 		return nil, err
 	}
-	return printRelease(c, rendered, printing{crds: !r.Helm.SkipCrds, hooks: true, tests: !r.Helm.SkipTests})
+	return printRelease(parsed, c, rendered.Files, printing{crds: !r.Helm.SkipCrds, hooks: true, tests: !r.Helm.SkipTests})
 }
 
 // completeChart loads the chart in dir, with the dependencies that it lacks. What has to be fetched for them is told by t.unmet;
 // then the chart is incomplete.
-func completeChart(t *tree, dir string, r *Request) (*chart.Chart, []*loader.BufferedFile, error) {
+func completeChart(t *tree, dir string, r *Request) (*parsedChart, error) {
 	files, err := chartFiles(t, dir)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	c, err := loadChart(files, dir)
+	p, err := t.charts.load(files, dir)
 	var missing *missingError
 	if !errors.As(err, &missing) {
-		return c, files, err
+		return p, err
 	}
-	if files, err = buildDependencies(t, dir, r, c, files); err != nil || t.unmet() != nil {
-		return c, files, err
+	if files, err = buildDependencies(t, dir, r, p.origin, files); err != nil || t.unmet() != nil {
+		return p, err
 	}
-	c, err = loadChart(files, dir)
-	return c, files, err
+	return t.charts.load(files, dir)
 }
 
 // renderValues is the root object of the templates: .Values, .Release, .Capabilities, .Chart.
@@ -148,9 +146,9 @@ func capabilities(r *Request) (*chartutil.Capabilities, error) {
 type printing struct{ crds, hooks, tests bool }
 
 // printRelease puts the rendered files into the order of `helm template`: CRDs, manifests in the order of installation, hooks.
-func printRelease(c *chart.Chart, rendered map[string]string, p printing) ([]byte, error) {
+func printRelease(parsed *parsedChart, c *chart.Chart, rendered map[string]string, p printing) ([]byte, error) {
 	maps.DeleteFunc(rendered, func(name, _ string) bool { return strings.HasSuffix(name, "NOTES.txt") })
-	hooks, manifests, err := releaseutil.SortManifests(rendered, nil, releaseutil.InstallOrder)
+	manifests, hooks, err := parsed.documents.sort(rendered)
 	if err != nil {
 		return nil, err
 	}
@@ -161,17 +159,19 @@ func printRelease(c *chart.Chart, rendered map[string]string, p printing) ([]byt
 		}
 	}
 	for _, m := range manifests {
-		printSource(&out, m.Name, m.Content)
+		printSource(&out, m.file, m.text)
 	}
 	all := bytes.NewBuffer(append(bytes.TrimSpace(out.Bytes()), '\n'))
 	for _, h := range hooks {
-		if p.hooks && (p.tests || !slices.Contains(h.Events, release.HookTest)) {
-			printSource(all, h.Path, h.Manifest)
+		if p.hooks && (p.tests || h.use != testHook) {
+			printSource(all, h.file, h.text)
 		}
 	}
 	return all.Bytes(), nil
 }
 
 func printSource(w *bytes.Buffer, name, content string) {
-	fmt.Fprintf(w, "---\n# Source: %s\n%s\n", name, content)
+	for _, s := range []string{"---\n# Source: ", name, "\n", content, "\n"} {
+		w.WriteString(s)
+	}
 }

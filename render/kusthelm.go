@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"helm.sh/helm/v3/pkg/chart"
-	"helm.sh/helm/v3/pkg/engine"
 	"sigs.k8s.io/kustomize/api/types"
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 	"sigs.k8s.io/kustomize/kyaml/yaml/merge2"
@@ -73,12 +72,16 @@ func (c *chartInflation) manifests() ([]byte, error) {
 	case c.NameTemplate != "":
 		return nil, errors.New("nameTemplate is not supported: write a releaseName")
 	}
-	loaded, err := c.load()
-	if loaded == nil || err != nil {
+	parsed, err := c.load()
+	if parsed == nil || err != nil {
 		return nil, err
 	}
-	vals, err := c.values(loaded)
+	vals, err := c.values(parsed.origin)
 	if err != nil || c.fs.tree.unmet() != nil {
+		return nil, err
+	}
+	loaded, err := parsed.copy()
+	if err != nil {
 		return nil, err
 	}
 	r := c.request()
@@ -86,11 +89,11 @@ func (c *chartInflation) manifests() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	rendered, err := new(engine.Engine).Render(loaded, top)
+	rendered, err := parsed.templates.Render(loaded, top)
 	if err != nil {
 		return nil, shorten(err)
 	}
-	return printRelease(loaded, rendered, printing{crds: c.IncludeCRDs, hooks: !c.SkipHooks, tests: !c.SkipTests})
+	return printRelease(parsed, loaded, rendered.Files, printing{crds: c.IncludeCRDs, hooks: !c.SkipHooks, tests: !c.SkipTests})
 }
 
 // request is the render of a chart by itself. The versions of the chart's entry win over those of the cluster.
@@ -132,7 +135,7 @@ func (c *chartInflation) at() (string, error) {
 }
 
 // load reads the chart from the repository, or else from where it was fetched to. It is nil when it has to be fetched.
-func (c *chartInflation) load() (*chart.Chart, error) {
+func (c *chartInflation) load() (*parsedChart, error) {
 	dir, err := c.at()
 	if err != nil {
 		return nil, err
@@ -142,7 +145,7 @@ func (c *chartInflation) load() (*chart.Chart, error) {
 		if err != nil {
 			return nil, err
 		}
-		return loadChart(files, dir)
+		return c.fs.tree.charts.load(files, dir)
 	}
 	if c.Repo == "" {
 		return nil, fmt.Errorf("there is no chart in %q, and it has no repo", dir)
@@ -166,7 +169,7 @@ func (c *chartInflation) load() (*chart.Chart, error) {
 	if err != nil {
 		return nil, err
 	}
-	return loaded, installable(loaded, c.Name)
+	return &parsedChart{origin: loaded}, installable(loaded, c.Name)
 }
 
 // values are those that kustomize gives helm: a value file in place of the chart's own, into which valuesInline is merged, and

@@ -108,11 +108,13 @@ func Render(ctx context.Context, r Request) (Result, error) {
 }
 
 // Start begins a render. It stops before its next step once ctx ends; the long steps can't be interrupted.
-func Start(ctx context.Context, r Request) *Job {
+func Start(ctx context.Context, r Request) *Job { return start(ctx, NewCharts(0), &r) }
+
+func start(ctx context.Context, charts *Charts, r *Request) *Job {
 	j := &Job{done: make(chan struct{})}
 	go func() {
 		defer close(j.done)
-		j.result, j.err = guarded(ctx, &r)
+		j.result, j.err = guarded(ctx, charts, r)
 	}()
 	return j
 }
@@ -154,16 +156,16 @@ func (e *CrashError) Error() string {
 	return fmt.Sprintf("rendering %q: the template engine crashed; tagpin's log says where", e.Path)
 }
 
-func guarded(ctx context.Context, r *Request) (res Result, err error) {
+func guarded(ctx context.Context, charts *Charts, r *Request) (res Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = &CrashError{Path: r.Path, Value: p, Stack: debug.Stack()}
 		}
 	}()
-	return run(ctx, r)
+	return run(ctx, charts, r)
 }
 
-func run(ctx context.Context, r *Request) (Result, error) {
+func run(ctx context.Context, charts *Charts, r *Request) (Result, error) {
 	if err := interrupted(ctx); err != nil {
 		return Result{}, err
 	}
@@ -171,7 +173,7 @@ func run(ctx context.Context, r *Request) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("the source path %q %w", r.Path, err)
 	}
-	t, err := openTree(r.Root)
+	t, err := openTree(r.Root, charts)
 	if err != nil {
 		return Result{}, err
 	}

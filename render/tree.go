@@ -26,6 +26,7 @@ var errOutside = errors.New("leads out of the repository")
 // nothing leads out of a mount either.
 type tree struct {
 	root   *os.Root
+	charts *Charts // what is known of charts
 	mounts []mounted
 	// fetched is Request.Fetched, and missing what was looked for in it in vain.
 	fetched map[string]string
@@ -38,12 +39,12 @@ type mounted struct {
 	root *os.Root
 }
 
-func openTree(dir string) (*tree, error) {
+func openTree(dir string, charts *Charts) (*tree, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("opening the repository: %w", bare(err))
 	}
-	return &tree{root: root}, nil
+	return &tree{root: root, charts: charts}, nil
 }
 
 func (t *tree) close() {

@@ -33,13 +33,14 @@ func Main() int {
 	debug.SetMemoryLimit(memory / 10 * 9)
 	debug.SetMaxStack(int(min(memory/4, math.MaxInt32)))
 	go endWithParent(os.Getppid())
+	charts := render.NewCharts(render.DefaultCharts)
 	requests, answers := os.NewFile(requestsFD, "requests"), os.NewFile(answersFD, "answers")
 	for {
 		var r render.Request
 		if err := receive(requests, &r); err != nil {
 			return 0
 		}
-		a := answerOf(render.Render(context.Background(), r))
+		a := answerOf(charts.Render(context.Background(), r))
 		if err := send(answers, a); err != nil {
 			return 1
 		}
