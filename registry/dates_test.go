@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tagpin/tagpin/image"
+	"github.com/tagpin/tagpin/resolve"
 	"github.com/tagpin/tagpin/test/acr"
 )
 
@@ -57,6 +59,35 @@ func TestBuildDateCases(t *testing.T) {
 	}
 	if len(differs) > 0 {
 		t.Errorf("differences without a case: %v", differs)
+	}
+}
+
+// newest-build asks about each image once: the second time, after one push, it costs the list and that one.
+func TestWhatNewestBuildCosts(t *testing.T) {
+	s := start(t, acr.Options{})
+	first := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	s.PushMany("team/app", 40, first)
+	s.Reset()
+	e := entry(acrHost, "team/app")
+	e.Policy.Strategy = image.NewestBuild
+	for _, step := range []struct {
+		tag  string
+		want acr.Counts
+	}{
+		{"v0.0.39", acr.Counts{Ping: 1, Token: 1, List: 1, Manifest: 40, Blob: 40}},
+		{"v1", acr.Counts{List: 1, Manifest: 1, Blob: 1}},
+		{"v1", acr.Counts{}},
+	} {
+		choice, err := resolve.Resolve(t.Context(), s.repo("team/app"), e, s.now.Now())
+		if err != nil || choice.Tag != step.tag {
+			t.Errorf("%+v, %v; want %s", choice, err, step.tag)
+		}
+		s.want(step.tag, step.want)
+		if step.want.Manifest > 1 {
+			s.Push("team/app", "v1", acr.Image{Created: first.AddDate(0, 1, 0)})
+			s.now.advance(2 * time.Minute)
+		}
+		s.Reset()
 	}
 }
 
