@@ -9,6 +9,7 @@
 package acr
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -59,7 +60,9 @@ type Server struct {
 	dir     string
 	signer  *signer
 	cmd     *exec.Cmd
-	backend string // host:port of docker-registry itself
+	exited  chan struct{}
+	sockets string          // a directory
+	way     *http.Transport // to docker-registry itself
 	front   *httptest.Server
 	tokens  *httptest.Server
 	bucket  *httptest.Server
@@ -74,6 +77,9 @@ type Server struct {
 	ends   map[string]time.Time // of tokens
 	onPush []func(Arrival)
 }
+
+// backend stands for docker-registry in URLs that go its way.
+const backend = "docker-registry.local"
 
 // A tempLogin is one that the API gave out.
 type tempLogin struct {
@@ -117,13 +123,11 @@ func New(dir string, o Options) (*Server, error) {
 	} else {
 		s.front.Start()
 	}
-	for range 3 { // the port may be taken between choosing and using it
-		if err = s.run(program); err == nil {
-			return s, nil
-		}
+	if err := s.run(program); err != nil {
+		s.Close()
+		return nil, err
 	}
-	s.Close()
-	return nil, err
+	return s, nil
 }
 
 // Close stops everything.
@@ -202,15 +206,18 @@ func local(hostport string) string {
 	return "localhost" + hostport[strings.LastIndexByte(hostport, ':'):]
 }
 
+// run starts docker-registry. It listens on a socket of its own: a port could be another one's by the time it is used.
 func (s *Server) run(program string) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	var err error
+	if s.sockets, err = os.MkdirTemp("", "acr-"); err != nil { // dir may be too long for a socket's name
 		return err
 	}
-	s.backend = l.Addr().String()
-	l.Close()
+	socket := filepath.Join(s.sockets, "s")
+	s.way = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}
 	conf := filepath.Join(s.dir, "config.yml")
-	if err := os.WriteFile(conf, []byte(s.config()), 0o600); err != nil {
+	if err := os.WriteFile(conf, []byte(s.config(socket)), 0o600); err != nil {
 		return err
 	}
 	log, err := os.Create(filepath.Join(s.dir, "registry.log"))
@@ -224,46 +231,62 @@ func (s *Server) run(program string) error {
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}
+	s.exited = make(chan struct{})
+	go func() {
+		_ = s.cmd.Wait()
+		close(s.exited)
+	}()
 	return s.await()
 }
 
-func (s *Server) config() string {
+func (s *Server) config(socket string) string {
 	return fmt.Sprintf(`version: 0.1
 log: {level: warn, accesslog: {disabled: true}}
 storage:
   filesystem: {rootdirectory: %s}
   delete: {enabled: true}
   cache: {blobdescriptor: inmemory}
-http: {addr: %s, relativeurls: true}
+http: {net: unix, addr: %s, relativeurls: true}
 auth:
   token: {realm: "%s", service: "%s", issuer: "%s", rootcertbundle: %s}
-`, filepath.Join(s.dir, "data"), s.backend, s.realm(), s.opts.Service, issuer, filepath.Join(s.dir, "token.pem"))
+`, filepath.Join(s.dir, "data"), socket, s.realm(), s.opts.Service, issuer, filepath.Join(s.dir, "token.pem"))
 }
+
+// startup is how long docker-registry may take on a busy machine.
+const startup = 2 * time.Minute
 
 // await returns when docker-registry asks for a login.
 func (s *Server) await() error {
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		resp, err := http.Get("http://" + s.backend + "/v2/")
-		if err != nil {
-			continue
+	client := &http.Client{Transport: s.way}
+	for end := time.Now().Add(startup); time.Now().Before(end); {
+		resp, err := client.Get("http://" + backend + "/v2/")
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusUnauthorized {
+				return nil
+			}
 		}
-		resp.Body.Close()
-		if resp.StatusCode == http.StatusUnauthorized {
-			return nil
+		select {
+		case <-s.exited:
+			end = time.Time{}
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	s.stop()
 	log, _ := os.ReadFile(filepath.Join(s.dir, "registry.log"))
 	return fmt.Errorf("docker-registry does not start:\n%s", log)
 }
 
 func (s *Server) stop() {
-	if s.cmd == nil || s.cmd.Process == nil {
-		return
+	if s.way != nil {
+		s.way.CloseIdleConnections()
 	}
-	_ = s.cmd.Process.Kill()
-	_ = s.cmd.Wait()
-	s.cmd = nil
+	if s.exited != nil {
+		_ = s.cmd.Process.Kill()
+		<-s.exited
+	}
+	if s.sockets != "" {
+		_ = os.RemoveAll(s.sockets)
+	}
 }
 
 // check ends the test, or the program, on an error of the server's own making.

@@ -117,9 +117,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	proxy := &httputil.ReverseProxy{
-		ErrorLog: log.New(io.Discard, "", 0), // a client that leaves is no news
+		Transport: s.way,
+		ErrorLog:  log.New(io.Discard, "", 0), // a client that leaves is no news
 		Rewrite: func(p *httputil.ProxyRequest) {
-			p.SetURL(&url.URL{Scheme: "http", Host: s.backend})
+			p.SetURL(&url.URL{Scheme: "http", Host: backend})
 			p.Out.Host = p.In.Host
 		},
 		ModifyResponse: s.modify,

@@ -68,7 +68,7 @@ func (s *Server) PushMany(repo string, count int, first time.Time) {
 
 // Delete removes what the tag points to, and so every tag of the same digest.
 func (s *Server) Delete(repo, tag string) {
-	ref, err := name.NewTag(s.backend+"/"+repo+":"+tag, name.Insecure)
+	ref, err := name.NewTag(backend+"/"+repo+":"+tag, name.Insecure)
 	s.check(err)
 	desc, err := remote.Head(ref, s.direct(repo))
 	s.check(err)
@@ -92,7 +92,7 @@ func (t pushTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	req = req.Clone(req.Context())
 	req.Header.Set("Authorization", "Bearer "+token)
-	return http.DefaultTransport.RoundTrip(req)
+	return t.s.way.RoundTrip(req)
 }
 
 // push puts an image into docker-registry itself, and tells of it.
@@ -105,7 +105,7 @@ func (s *Server) push(repo, tag string, img Image) (string, error) {
 }
 
 func (s *Server) put(repo, tag string, img Image) (string, error) {
-	ref, err := name.NewTag(s.backend+"/"+repo+":"+tag, name.Insecure)
+	ref, err := name.NewTag(backend+"/"+repo+":"+tag, name.Insecure)
 	if err != nil {
 		return "", err
 	}
