@@ -153,8 +153,13 @@ func TestSecretsStayInside(t *testing.T) {
 			t.Errorf("%v shows a secret", err)
 		}
 	}
-	if _, err := s.Read("ns", "absent", "f"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("%v", err)
+	// An optional Secret that doesn't exist is a directory with nothing but the kubelet's own.
+	write(t, filepath.Join(dir, "ns", "optional", "..2026", "x"), "canary")
+	for name, mounted := range map[string]bool{"absent": false, "optional": false, "name": true} {
+		_, err := s.Read("ns", name, "f")
+		if !errors.Is(err, fs.ErrNotExist) || FieldMissing(err) != mounted || strings.Contains(err.Error(), "is mounted and has no field f") != mounted {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	if _, err := OpenSecrets("").Read("ns", "name", "f"); err == nil || !strings.Contains(err.Error(), "--secrets-dir") {
 		t.Errorf("%v", err)

@@ -109,7 +109,7 @@ func TestLogin(t *testing.T) {
 	for ref, want := range map[string]string{
 		"secret:argocd/both": "", "secret:argocd/field#login": "", "env:CHARTS": "",
 		"secret:argocd/half": "holds no username and password", "secret:argocd/lines#login": "one line",
-		"secret:argocd/none": "holds no username and password", "secret:argocd/field#none": "is missing", "env:EMPTY": "one line",
+		"secret:argocd/none": "holds no username and password", "secret:argocd/field#none": "is mounted and has no field none", "env:EMPTY": "one line",
 		"ext:/bin/login": "can't be used here", "pullsecret:argocd/both": "can't be used here",
 	} {
 		c, err := ParseCredential(ref)
