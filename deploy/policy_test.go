@@ -91,6 +91,32 @@ func TestWebhookComponent(t *testing.T) {
 	})
 }
 
+// Prometheus reaches the port of metrics from wherever it runs in the cluster, and everybody reaches what they reached.
+func TestMonitoringComponent(t *testing.T) {
+	each(t, small, func(t *testing.T, install string, plain objects) {
+		all := kustomization{install: install, components: []string{"sidecar", "monitoring"}}.build(t)
+		for _, key := range all.changed(t, plain) {
+			admit(t, all, key)
+		}
+		for _, port := range []int{8081, 8084} {
+			if !all.admits(t, "argocd-repo-server", controller, port) && plain.admits(t, "argocd-repo-server", controller, port) {
+				t.Errorf("Argo CD's controller reaches port %d no more", port)
+			}
+		}
+		if !all.admits(t, "argocd-repo-server", controller, 8089) {
+			t.Error("nobody reaches the port of metrics")
+		}
+		pod := as[*appsv1.Deployment](t, all, repoServer).Spec.Template
+		service := as[*corev1.Service](t, all, "Service/tagpin-metrics").Spec
+		if !labels.SelectorFromSet(service.Selector).Matches(labels.Set(pod.Labels)) {
+			t.Errorf("the Service selects %v; the pod has %v", service.Selector, pod.Labels)
+		}
+		if addr := plainEnv(container(t, pod.Spec, "tagpin"))["TAGPIN_METRICS_ADDR"]; addr != ":8089" || service.Ports[0].TargetPort.IntValue() != 8089 {
+			t.Errorf("tagpin listens on %s, and the Service sends to %v", addr, service.Ports[0].TargetPort)
+		}
+	})
+}
+
 func checkHookService(t *testing.T, all objects) {
 	t.Helper()
 	pod := as[*appsv1.Deployment](t, all, repoServer).Spec.Template
