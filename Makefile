@@ -6,7 +6,7 @@ LINT_VERSION := v2.15.0
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS   := -s -w -buildid= -X main.version=$(VERSION)
 # Packages that don't import argo-cd: they are tested with the race detector as well.
-LIGHT     := ./image ./resolve ./cache ./config ./registry ./reconcile ./redis ./webhook ./writeback/... ./migrate ./test/update
+LIGHT     := ./image ./resolve ./cache ./config ./registry ./reconcile ./redis ./webhook ./metrics ./writeback/... ./migrate ./test/update
 
 # Static binaries, and one build of the dependencies for all targets: with other flags Go would compile Argo CD and Kubernetes
 # once more for the tests. Only the race detector needs cgo.

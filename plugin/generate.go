@@ -38,7 +38,7 @@ type Settings struct {
 	Pins Pins
 	// Observer is told of pinned renders. Nil: nobody is.
 	Observer Observer
-	// Render is package render's when nil.
+	// Render is RenderHere when nil.
 	Render Renderer
 	// Defaults are the operator's; what an application sets wins.
 	Defaults image.Defaults
@@ -72,7 +72,7 @@ type Generator struct {
 // NewGenerator makes a Generator.
 func NewGenerator(s Settings) *Generator {
 	if s.Render == nil {
-		s.Render = toTheEnd(render.NewCharts(render.DefaultCharts))
+		s.Render = RenderHere()
 	}
 	if s.NoMatch == nil {
 		s.NoMatch = func(image.Choice) error { return errNoMatch }
@@ -86,8 +86,9 @@ func NewGenerator(s Settings) *Generator {
 	return &Generator{s: s, memory: newMemory(cmp.Or(s.Remember, DefaultRemember))}
 }
 
-// toTheEnd is the Renderer of package render.
-func toTheEnd(charts *render.Charts) Renderer {
+// RenderHere is the Renderer that works in this process.
+func RenderHere() Renderer {
+	charts := render.NewCharts(render.DefaultCharts)
 	return func(ctx context.Context, r render.Request) (render.Result, error) {
 		job := charts.Start(ctx, r)
 		<-job.Done()

@@ -77,6 +77,8 @@ type Loop struct {
 	orders  map[identity]order
 	// began is when Run did, until all applications have been checked once.
 	began time.Time
+	// unread is Backlog's.
+	unread error
 }
 
 // branchKey is what the smallest distance between pushes is kept for.
@@ -189,6 +191,8 @@ type Backlog struct {
 	// Oldest is when the application was checked for which that is longest ago, or began to wait for its first check. Zero: there
 	// is none.
 	Oldest time.Time
+	// Unread is why the store could not say which applications there are when it was asked last.
+	Unread error
 }
 
 // Backlog says what is still to be done.
@@ -198,7 +202,7 @@ func (l *Loop) Backlog() Backlog {
 	b.Due, first = l.agenda.waiting(time.Now())
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b.Oldest = earlier(first, l.began)
+	b.Oldest, b.Unread = earlier(first, l.began), l.unread
 	for _, s := range l.status {
 		b.Oldest = earlier(b.Oldest, s.Checked)
 	}
@@ -217,6 +221,9 @@ func earlier(a, b time.Time) time.Time {
 func (l *Loop) Check(ctx context.Context) Summary {
 	before := l.known()
 	hints, err := l.o.Store.Hints(ctx)
+	l.mu.Lock()
+	l.unread = err
+	l.mu.Unlock()
 	if err != nil {
 		l.o.Log.WithError(err).Error("the observed applications can't be read")
 		return Summary{Errors: 1}

@@ -46,7 +46,7 @@ func TestAttemptsAreTold(t *testing.T) {
 	if statuses[200] < 3 || statuses[401] == 0 || statuses[404] != 1 || statuses[307] != 1 {
 		t.Errorf("statuses %v", statuses)
 	}
-	if int64(len(told)) != s.regs.Requests() {
-		t.Errorf("%d attempts told, %d requests counted", len(told), s.regs.Requests())
+	if statuses[0] != 0 {
+		t.Errorf("%d attempts without an answer: go-containerregistry's https to this http registry leaves no process", statuses[0])
 	}
 }

@@ -167,7 +167,8 @@ func (b *bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 	if resp != nil {
 		a.Status = resp.StatusCode
 	}
-	if b.told != nil {
+	var scheme *schemeError
+	if b.told != nil && !errors.As(err, &scheme) { // which never left this process
 		b.told(a)
 	}
 	return resp, err

@@ -7,6 +7,14 @@ command -v docker-registry >/dev/null || packages+=(docker-registry)
 [ -x /usr/sbin/sshd ] || packages+=(openssh-server)
 command -v redis-server >/dev/null || packages+=(redis-server)
 command -v ssh >/dev/null || packages+=(openssh-client)
+# Of Prometheus only its checker: the package would start a server.
+if ! command -v promtool >/dev/null && ! [ -x .bin/promtool ] && command -v apt-get >/dev/null; then
+  fetched=$(mktemp -d)
+  (cd "$fetched" && chmod 755 . && { apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }; } >/dev/null)
+  dpkg-deb --fsys-tarfile "$fetched"/prometheus_*.deb | tar -x -C "$fetched" ./usr/bin/promtool
+  mkdir -p .bin && mv "$fetched/usr/bin/promtool" .bin/
+  rm -r "$fetched"
+fi
 [ ${#packages[@]} -eq 0 ] && exit 0
 if ! command -v apt-get >/dev/null; then
   echo "the tests run these programs: ${packages[*]}; install them and try again" >&2

@@ -27,6 +27,7 @@ var allowed = map[string][]string{
 	"writeback": {"image", "config"},
 	"reconcile": {"image"},
 	"webhook":   {"image"},
+	"metrics":   {"image", "cache", "registry", "reconcile"},
 	"migrate":   {"image", "writeback"},
 	"plugin":    {"image", "render"},
 }
@@ -39,6 +40,7 @@ var onlyIn = map[string][]string{
 	"google.golang.org/grpc":        {"plugin"},
 	"github.com/argoproj/argo-cd/":  {"plugin", "cmd"},
 	"github.com/patrickmn/go-cache": {"cache"},
+	"github.com/prometheus/":        {"metrics"},
 	"github.com/redis/go-redis/":    {"redis"},
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/tagpin/tagpin/cache"
 	"github.com/tagpin/tagpin/config"
 	"github.com/tagpin/tagpin/image"
+	"github.com/tagpin/tagpin/metrics"
 	"github.com/tagpin/tagpin/plugin"
 	"github.com/tagpin/tagpin/redis"
 	"github.com/tagpin/tagpin/registry"
@@ -45,6 +46,7 @@ type engine struct {
 	secrets    config.Secrets
 	registries *registry.Registries
 	redis      *redis.Client // nil where nothing is shared
+	metrics    *metrics.Metrics
 	log        *logrus.Logger
 }
 
@@ -68,7 +70,7 @@ func (f engineFlags) open(flags *pflag.FlagSet, credentials string) (*engine, er
 	if err != nil {
 		return nil, err
 	}
-	secrets := config.OpenSecrets(f.secretsDir)
+	secrets, counted := config.OpenSecrets(f.secretsDir), metrics.New(version)
 	registries, err := registry.New(registry.Options{
 		ConfPath:     f.registriesConf,
 		ConfRequired: flags.Changed("registries-conf-path"),
@@ -76,12 +78,14 @@ func (f engineFlags) open(flags *pflag.FlagSet, credentials string) (*engine, er
 		Settings:     settings,
 		Credentials:  credentials,
 		CacheTTL:     f.cacheTTL,
+		Told:         counted.Attempt,
 		Log:          log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &engine{settings, secrets, registries, client, log}, nil
+	counted.ReadRegistries(registries)
+	return &engine{settings, secrets, registries, client, counted, log}, nil
 }
 
 // Resolve implements plugin.Resolver.
@@ -100,15 +104,14 @@ func (e *engine) defaults() image.Defaults {
 	return image.Defaults{WriteBackMethod: string(e.settings.Defaults.WriteBackMethod)}
 }
 
-// generator makes what renders. observer is told of pinned renders; nil: nobody is.
-// generator makes the recipe. observer and render may be nil: nobody is told, and rendering is done in this process.
+// generator makes the recipe. observer may be nil: nobody is told of pinned renders.
 func (e *engine) generator(observer plugin.Observer, render plugin.Renderer) *plugin.Generator {
 	return plugin.NewGenerator(plugin.Settings{
-		Resolver:   e,
+		Resolver:   timedResolver{e.metrics.Resolver(e), e.metrics},
 		NoMatch:    resolve.NoMatch,
-		Pins:       pinReader{e.log, e.registries.SameImage},
+		Pins:       timedPins{pinReader{e.log, e.registries.SameImage}, e.metrics},
 		Observer:   observer,
-		Render:     render,
+		Render:     timedRenderer(render, e.metrics),
 		Defaults:   e.defaults(),
 		AllowEmpty: e.settings.AllowsEmpty,
 		MaxOutput:  int(e.settings.Limits.ManifestBytes),

@@ -64,7 +64,7 @@ func (f *generateFlags) run(cmd *cobra.Command, args []string) error {
 		}
 		note.shared = engine.share(expiryFlag(reconcile.DefaultExpiry))
 	}
-	result, err := engine.generator(note, nil).Generate(cmd.Context(), dir, request)
+	result, err := engine.generator(note, plugin.RenderHere()).Generate(cmd.Context(), dir, request)
 	note.send(cmd.Context(), engine)
 	if err != nil {
 		return err

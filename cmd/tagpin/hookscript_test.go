@@ -2,8 +2,10 @@ package main
 
 import (
 	"errors"
+	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,6 +27,28 @@ func hookCommands() map[string]func(*testscript.TestScript, bool, []string) {
 			ts.Setenv(args[0], l.Addr().String())
 			ts.Check(l.Close())
 		},
+		// fetch URL prints what is answered; anything but 200 is a failure.
+		"fetch": func(ts *testscript.TestScript, neg bool, args []string) {
+			text, err := fetch(args[0])
+			if neg != (err != nil) {
+				ts.Fatalf("fetch %s: %v", args[0], err)
+			}
+			_, err = io.WriteString(ts.Stdout(), text)
+			ts.Check(err)
+		},
+		// fetch-until URL REGEXP asks until the answer has what is looked for.
+		"fetch-until": func(ts *testscript.TestScript, _ bool, args []string) {
+			want := regexp.MustCompile(args[1])
+			for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+				text, err := fetch(args[0])
+				switch {
+				case err == nil && want.MatchString(text):
+					return
+				case time.Now().After(deadline):
+					ts.Fatalf("fetch %s: %v\n%s", args[0], err, text)
+				}
+			}
+		},
 		// hook STATUS URL FILE posts a file, as soon as somebody listens.
 		"hook": func(ts *testscript.TestScript, _ bool, args []string) {
 			status, err := strconv.Atoi(args[0])
@@ -43,4 +67,17 @@ func hookCommands() map[string]func(*testscript.TestScript, bool, []string) {
 			}
 		},
 	}
+}
+
+func fetch(url string) (string, error) {
+	resp, err := http.Get(url) //nolint:noctx // a test
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = errors.New(resp.Status)
+	}
+	return string(body), err
 }

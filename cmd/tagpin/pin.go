@@ -136,7 +136,7 @@ func (f *pinFlags) pin(ctx context.Context, out io.Writer, c checkout, u image.U
 // propose takes the tags of --image, or asks the registry.
 func (f *pinFlags) propose(ctx context.Context, e *engine, u image.Update, pins []*image.Pin) ([]reconcile.Proposal, error) {
 	if len(f.images) == 0 {
-		return reconcile.Propose(ctx, updateResolver{e}, u, pins)
+		return reconcile.Propose(ctx, updateResolver{e, e}, u, pins)
 	}
 	proposals := make([]reconcile.Proposal, len(f.images))
 	for i, wanted := range f.images {

@@ -24,7 +24,8 @@ func newRoot() *cobra.Command {
 			return fromEnvironment(cmd.Flags())
 		},
 	}
-	root.AddCommand(newServe(), newGenerate(), newParameters(), newResolve(), newUpdate(), newPin(), newStatus(), newForget(), newDoctor(), newMigrate(), newVersion())
+	root.AddCommand(newServe(), newGenerate(), newParameters(), newResolve(), newUpdate(), newPin(), newStatus(), newForget(), newDoctor(),
+		newProfile(), newMigrate(), newVersion())
 	return root
 }
 

@@ -18,6 +18,7 @@ import (
 type serveFlags struct {
 	files     engineFlags
 	update    updateFlags
+	watch     monitorFlags
 	repoCreds bool
 	loop      bool
 	workers   bool
@@ -37,6 +38,7 @@ func newServe() *cobra.Command {
 	f.files.register(flags, "info")
 	f.files.redis.register(flags)
 	f.update.register(flags)
+	f.watch.register(flags)
 	flags.BoolVar(&f.loop, "update-loop", true, "pin newer tags of the rendered applications in Git; false where a tagpin update does, which learns of them by Redis")
 	flags.StringVar(&f.options.ConfigDir, "config-dir", "/home/argocd/cmp-server/config", "the directory of plugin.yaml")
 	flags.StringVar(&f.options.PluginsDir, "plugins-dir", "/home/argocd/cmp-server/plugins", "where argocd-repo-server looks for plugin sockets")
@@ -89,7 +91,7 @@ func (f *serveFlags) serve(cmd *cobra.Command, e *engine, beside companion) erro
 		f.options.Keeper = updater.writer
 	}
 	f.options.Concurrency = cmp.Or(f.options.Concurrency, e.settings.Limits.ConcurrentRenders, runtime.GOMAXPROCS(0))
-	var render plugin.Renderer
+	render := plugin.RenderHere()
 	if f.workers {
 		pool, err := f.pool(e)
 		if err != nil {
@@ -102,6 +104,11 @@ func (f *serveFlags) serve(cmd *cobra.Command, e *engine, beside companion) erro
 	if err != nil {
 		return err
 	}
+	monitor, err := f.watch.open(cmd.Context(), e)
+	if err != nil {
+		return err
+	}
+	defer monitor.start(cmd.Context(), connects(server.Address()))()
 	e.log.Infof("tagpin %s listens on %s", version, server.Address())
 	if err := checkStatusSocket(f.update.socket, server.Address()); err != nil {
 		return err
@@ -124,8 +131,12 @@ func (f *serveFlags) pool(e *engine) (*worker.Pool, error) {
 
 func (f *serveFlags) server(e *engine, observer plugin.Observer, render plugin.Renderer) (*plugin.Server, error) {
 	limits, options := e.settings.Limits, f.options
-	options.Generator, options.Log = e.generator(observer, render), e.log
+	options.Generator, options.Log, options.Told = e.generator(observer, render), e.log, e.told
 	options.Limits = archive.Limits{TotalBytes: int64(limits.ArchiveBytes), FileBytes: int64(limits.FileBytes), Files: limits.ArchiveFiles}
 	options.Deadline = cmp.Or(options.Deadline, limits.RenderTimeout)
-	return plugin.NewServer(options)
+	server, err := plugin.NewServer(options)
+	if err == nil {
+		e.metrics.ReadLoad(server.Load)
+	}
+	return server, err
 }

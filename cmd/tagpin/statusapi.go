@@ -76,7 +76,7 @@ func serveStatus(ctx context.Context, socket string, status func(context.Context
 	if socket == "" {
 		return func() {}
 	}
-	listener, err := listenStatus(ctx, socket)
+	listener, err := listenPrivate(ctx, socket)
 	if err != nil {
 		log.WithError(err).Error("tagpin status will find nobody: choose another --status-socket")
 		return func() {}
@@ -91,8 +91,8 @@ func serveStatus(ctx context.Context, socket string, status func(context.Context
 	return func() { _ = server.Close() }
 }
 
-// listenStatus opens the socket for this user alone, and takes it over from a process that is gone.
-func listenStatus(ctx context.Context, socket string) (net.Listener, error) {
+// listenPrivate opens a socket for this user alone, and takes it over from a process that is gone.
+func listenPrivate(ctx context.Context, socket string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(socket), 0o700); err != nil {
 		return nil, err
 	}

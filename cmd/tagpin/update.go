@@ -12,6 +12,7 @@ import (
 type updateCommand struct {
 	files  engineFlags
 	update updateFlags
+	watch  monitorFlags
 	apps   []string
 	once   bool
 }
@@ -34,14 +35,15 @@ With --app they are those of manifests, read again for every check: for CI.`,
 	f.files.register(flags, "info")
 	f.files.redis.register(flags)
 	f.update.register(flags)
+	f.watch.register(flags)
 	flags.StringArrayVar(&f.apps, "app", nil, "an Application manifest, or a directory of them; repeatable (default: what Redis has)")
 	flags.BoolVar(&f.once, "once", false, "check once, print where each application stands, and fail if one is blocked")
 	return cmd
 }
 
 func (f *updateCommand) run(cmd *cobra.Command, _ []string) error {
-	if f.once && f.update.webhook != (webhookFlags{}) {
-		return errors.New("--webhook-addr: with --once nobody listens: leave one of them out")
+	if f.once && (f.update.webhook != (webhookFlags{}) || f.watch != (monitorFlags{})) {
+		return errors.New("--webhook-addr, --metrics-addr and --pprof-socket: with --once nobody listens: leave one of them out")
 	}
 	if err := f.update.expiry.check(); err != nil {
 		return err
@@ -69,6 +71,11 @@ func (f *updateCommand) run(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	defer stop()
+	monitor, err := f.watch.open(cmd.Context(), engine)
+	if err != nil {
+		return err
+	}
+	defer monitor.start(cmd.Context(), updater.ready)()
 	<-cmd.Context().Done()
 	return nil
 }

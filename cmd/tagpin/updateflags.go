@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tagpin/tagpin/image"
+	"github.com/tagpin/tagpin/metrics"
 	"github.com/tagpin/tagpin/plugin"
 	"github.com/tagpin/tagpin/reconcile"
 	"github.com/tagpin/tagpin/resolve"
@@ -114,8 +115,9 @@ func (f *updateFlags) open(ctx context.Context, flags *pflag.FlagSet, e *engine,
 	u := &updater{signer: signer, writer: writer, flags: *f, shared: e.share(f.expiry)}
 	options := reconcile.Options{
 		Store:    store,
-		Resolver: updateResolver{e},
-		Writer:   writer,
+		Resolver: updateResolver{e.metrics.Resolver(e), e},
+		Writer:   e.metrics.Writer(writer),
+		Told:     e.metrics.Round,
 		Identity: e.registries.Identity,
 		Defaults: e.defaults(),
 		Interval: f.interval,
@@ -132,6 +134,7 @@ func (f *updateFlags) open(ctx context.Context, flags *pflag.FlagSet, e *engine,
 		}
 	}
 	u.Loop = reconcile.New(options)
+	e.metrics.ReadLoop(u)
 	return u, nil
 }
 
@@ -209,11 +212,14 @@ func hintOf(o plugin.Observation) reconcile.Hint {
 }
 
 // updateResolver is an engine for the loop: "no tag qualifies" comes with its reasons.
-type updateResolver struct{ e *engine }
+type updateResolver struct {
+	metrics.Resolver
+	e *engine
+}
 
 // Resolve implements reconcile.Resolver.
 func (r updateResolver) Resolve(ctx context.Context, app image.Application, entry image.Entry) (image.Choice, error) {
-	choice, err := r.e.Resolve(ctx, app, entry)
+	choice, err := r.Resolver.Resolve(ctx, app, entry)
 	if err == nil && choice.Tag == "" {
 		err = resolve.NoMatch(choice)
 	}
