@@ -3,6 +3,7 @@ GO        ?= go
 BIN       := .bin
 LINT      := $(BIN)/golangci-lint
 LINT_VERSION := v2.15.0
+CYCLONEDX_VERSION := v1.9.0
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS   := -s -w -buildid= -X main.version=$(VERSION)
 # Packages that don't import argo-cd: they are tested with the race detector as well.
@@ -13,7 +14,7 @@ LIGHT     := ./image ./resolve ./cache ./config ./registry ./reconcile ./redis .
 export CGO_ENABLED := 0
 export GOFLAGS := $(GOFLAGS) -trimpath
 
-.PHONY: all build tools test race lint parity bench acr demo e2e deps image image-test clean
+.PHONY: all build tools test race lint parity bench acr demo e2e deps image image-test release clean
 
 all: build
 
@@ -68,6 +69,13 @@ image: ## the container image, for this machine's architecture
 
 image-test: image tools ## the image, run as the sidecar of a real repo-server
 	TAGPIN_IMAGE=$(IMAGE) TAGPIN_ENGINE='$(ENGINE)' TAGPIN_TOOLS=$(CURDIR)/$(BIN)/tools $(GO) test ./test/argocd -run '^TestImage$$' -count 1 -v
+
+release: tools $(BIN)/cyclonedx-gomod ## dist/: archives, SBOMs, install manifests and checksums of this commit, by the name of its tag
+	$(GO) run ./deploy/release -version $(VERSION) -out dist -kustomize $(BIN)/tools/kustomize -cyclonedx $(BIN)/cyclonedx-gomod
+
+$(BIN)/cyclonedx-gomod: Makefile
+	GOBIN=$(CURDIR)/$(BIN) $(GO) install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX_VERSION)
+	@touch $@
 
 clean:
 	rm -rf $(BIN) dist

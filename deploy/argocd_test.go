@@ -3,7 +3,6 @@ package deploy_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,20 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tagpin/tagpin/deploy/argocd"
 	"github.com/tagpin/tagpin/test/program"
 )
-
-// A release of Argo CD whose manifests are built with.
-type release struct {
-	module, version string
-	// sum is that of the module, where it is not a dependency and so not in go.sum.
-	sum string
-}
-
-var releases = []release{
-	{module: "github.com/argoproj/argo-cd/v2"}, // of go.mod
-	{"github.com/argoproj/argo-cd/v3", "v3.5.7", "h1:Xm1BF+I5OgDKUG3SDK49vn2/Y5AMyaNVko+/JT08gj0="},
-}
 
 // What people install, below the module's manifests. The large ones differ from the small by cluster roles and by the custom
 // resource definitions, which take their time.
@@ -33,35 +21,14 @@ var (
 	large = []string{"install.yaml", "core-install.yaml"}
 )
 
-func (r release) String() string { return r.module[strings.LastIndex(r.module, "/")+1:] }
-
 // manifests is the directory of the release's install manifests.
-func (r release) manifests(t *testing.T) string {
+func manifests(t *testing.T, r argocd.Release) string {
 	t.Helper()
-	module, err := r.fetch()
+	_, dir, err := r.Manifests()
 	if err != nil {
 		t.Fatalf("the manifests of Argo CD come from its Go module: %v", err)
 	}
-	return filepath.Join(module, "manifests")
-}
-
-func (r release) fetch() (string, error) {
-	args := []string{"list", "-m", "-json", r.module}
-	if r.version != "" {
-		args = []string{"mod", "download", "-json", r.module + "@" + r.version}
-	}
-	out, err := exec.Command("go", args...).Output()
-	if err != nil {
-		return "", fmt.Errorf("go %s: %w: %s", strings.Join(args, " "), err, out) // with -json the reason is there
-	}
-	var module struct{ Dir, Sum string }
-	if err := json.Unmarshal(out, &module); err != nil {
-		return "", fmt.Errorf("go %s: %w", strings.Join(args, " "), err)
-	}
-	if r.sum != "" && module.Sum != r.sum {
-		return "", fmt.Errorf("%s@%s has the checksum %s, not %s", r.module, r.version, module.Sum, r.sum)
-	}
-	return module.Dir, nil
+	return dir
 }
 
 // A kustomization is what a user builds.
@@ -140,10 +107,10 @@ func read(t *testing.T, path ...string) string {
 // each runs test for these installs of every release, with the objects of Argo CD alone.
 func each(t *testing.T, installs []string, test func(t *testing.T, install string, plain objects)) {
 	t.Helper()
-	for _, r := range releases {
-		dir := r.manifests(t)
+	for _, r := range argocd.Releases() {
+		dir := manifests(t, r)
 		for _, file := range installs {
-			t.Run(r.String()+"/"+strings.TrimSuffix(file, ".yaml"), func(t *testing.T) {
+			t.Run(r.Line()+"/"+strings.TrimSuffix(file, ".yaml"), func(t *testing.T) {
 				t.Parallel()
 				install := read(t, dir, file)
 				test(t, install, parse(t, []byte(install)))

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/tagpin/tagpin/config"
+	"github.com/tagpin/tagpin/deploy/argocd"
 )
 
 var yamlBlock = regexp.MustCompile("(?s)```yaml\n# ([^\n]*)\n(.*?)```")
@@ -36,7 +37,7 @@ func TestInstallationGuide(t *testing.T) {
 	manifest += "- path: team-a.yaml\n" + blocks["under patches"]
 	for name, text := range map[string]string{
 		"kustomization.yaml": manifest,
-		"argo-cd.yaml":       read(t, releases[0].manifests(t), "namespace-install.yaml"),
+		"argo-cd.yaml":       read(t, manifests(t, argocd.Releases()[0]), "namespace-install.yaml"),
 		"tagpin-cm.yaml":     blocks["tagpin-cm.yaml"],
 		"team-a.yaml":        blocks["team-a.yaml"],
 	} {

@@ -9,6 +9,8 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/tagpin/tagpin/deploy/argocd"
 )
 
 // A peer is who connects: a pod beside Argo CD, or anybody else.
@@ -134,7 +136,7 @@ func checkHookService(t *testing.T, all objects) {
 // own would shut out all the others.
 func TestWithoutPolicies(t *testing.T) {
 	var install []string
-	for _, document := range strings.Split(read(t, releases[0].manifests(t), "namespace-install.yaml"), "\n---\n") {
+	for _, document := range strings.Split(read(t, manifests(t, argocd.Releases()[0]), "namespace-install.yaml"), "\n---\n") {
 		if !strings.Contains(document, "kind: NetworkPolicy") {
 			install = append(install, document)
 		}

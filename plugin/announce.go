@@ -84,18 +84,24 @@ func (g *Generator) current(app image.Application, img image.Image) string {
 	return fmt.Sprintf(" (now %s, chosen %s by %s)", r.choice.Tag, r.at.UTC().Format("2006-01-02 15:04 UTC"), r.choice.Strategy)
 }
 
-// summary tells the last choice of every image.
+// summary tells which tagpin this is, and the last choice of every image.
 func (g *Generator) summary(app image.Application, images []image.Listed) string {
-	var known []string
+	var known, facts []string
 	for _, l := range images {
 		if r, ok := g.memory.recall(app, l.Image); ok {
 			known = append(known, cmp.Or(l.Alias, l.Image.Name())+" "+r.choice.Tag)
 		}
 	}
-	if len(known) == 0 {
+	if g.s.Version != "" {
+		facts = append(facts, "tagpin "+g.s.Version)
+	}
+	if len(known) > 0 {
+		facts = append(facts, "now "+strings.Join(known, ", "))
+	}
+	if len(facts) == 0 {
 		return ""
 	}
-	return " (now " + strings.Join(known, ", ") + ")"
+	return " (" + strings.Join(facts, "; ") + ")"
 }
 
 // The parameters that announcements treat in their own way.

@@ -22,7 +22,7 @@ func byName(all []*apiclient.ParameterAnnouncement) map[string]*apiclient.Parame
 }
 
 func TestAnnouncements(t *testing.T) {
-	g := NewGenerator(Settings{})
+	g := NewGenerator(Settings{Version: "v1.2.3"})
 	app := image.Application{Name: "echo", RepoURL: "https://git.example.com/demo.git", Path: "echo"}
 	at := time.Date(2026, 3, 1, 12, 30, 0, 0, time.UTC)
 	g.memory.remember(app, image.Choice{Image: image.Image{Registry: "example.com", Repository: "echo"}, Strategy: image.SemVer, Tag: "v2.0"}, at)
@@ -33,7 +33,7 @@ func TestAnnouncements(t *testing.T) {
 		"ARGOCD_ENV_WEB_MIN_AGE": "2h",
 	}))
 	for name, want := range map[string]apiclient.ParameterAnnouncement{
-		"image-list":          {Title: "Images (now web v2.0)", ItemType: "string", CollectionType: "string", String_: "web=example.com/echo:^2,example.com/side"},
+		"image-list":          {Title: "Images (tagpin v1.2.3; now web v2.0)", ItemType: "string", CollectionType: "string", String_: "web=example.com/echo:^2,example.com/side"},
 		"web.update-strategy": {Title: "web: Update strategy (now v2.0, chosen 2026-03-01 12:30 UTC by semver)", ItemType: "string", CollectionType: "string", String_: "semver"},
 		"web.allow-tags":      {Title: "web: Allowed tags", ItemType: "string", CollectionType: "string", String_: "regexp:^v"},
 		"web.min-age":         {Title: "web: Minimum age", ItemType: "string", CollectionType: "string", String_: "2h"},

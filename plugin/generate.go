@@ -48,6 +48,8 @@ type Settings struct {
 	MaxOutput int
 	// Remember is how many choices are kept for renders of uploaded files and announcements. Zero: DefaultRemember.
 	Remember int
+	// Version is shown in the form of parameters.
+	Version string
 	// Log is told of what did not stop a render. Nil: the standard logger.
 	Log logrus.FieldLogger
 }

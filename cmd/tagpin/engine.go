@@ -115,6 +115,7 @@ func (e *engine) generator(observer plugin.Observer, render plugin.Renderer) *pl
 		Defaults:   e.defaults(),
 		AllowEmpty: e.settings.AllowsEmpty,
 		MaxOutput:  int(e.settings.Limits.ManifestBytes),
+		Version:    version,
 		Log:        e.log,
 	})
 }

@@ -23,7 +23,7 @@ func newParameters() *cobra.Command {
 			}
 			log := logrus.New()
 			log.SetOutput(io.Discard)
-			generator := plugin.NewGenerator(plugin.Settings{Log: log})
+			generator := plugin.NewGenerator(plugin.Settings{Log: log, Version: version})
 			return generator.WriteAnnouncements(cmd.OutOrStdout(), plugin.FindRoot(at, os.Getenv("ARGOCD_APP_SOURCE_PATH")), os.Environ())
 		},
 	}
