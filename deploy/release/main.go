@@ -165,7 +165,7 @@ func (b build) components() error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	paths, err := filepath.Glob("deploy/*/*.yaml")
+	paths, err := filepath.Glob("deploy/[a-z]*/*.yaml")
 	if err != nil {
 		return err
 	}
