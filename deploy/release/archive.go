@@ -66,7 +66,7 @@ func checksums(dir string) error {
 		}
 		fmt.Fprintf(&text, "%x  %s\n", sum, e.Name())
 	}
-	return os.WriteFile(filepath.Join(dir, "checksums.txt"), []byte(text.String()), 0o644) //nolint:gosec // for everybody
+	return write(filepath.Join(dir, "checksums.txt"), []byte(text.String()))
 }
 
 func checksum(path string) ([]byte, error) {

@@ -34,8 +34,9 @@ func main() {
 	flag.StringVar(&b.cyclonedx, "cyclonedx", "cyclonedx-gomod", "the program cyclonedx-gomod")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := b.make(ctx); err != nil {
+	err := b.make(ctx)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "release:", err)
 		os.Exit(1)
 	}
@@ -112,7 +113,7 @@ func writeSBOM(path string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, text, 0o644) //nolint:gosec // for everybody
+	return write(path, text)
 }
 
 // topologies are the components that get install manifests.
@@ -135,23 +136,31 @@ func (b build) manifests(ctx context.Context) error {
 			return err
 		}
 		for _, topology := range topologies() {
-			text := fmt.Sprintf("namespace: argocd\nresources: [argo-cd.yaml]\ncomponents: [../deploy/%s]\nimages: [{name: %s, newTag: %q}]\n",
-				topology, image, b.version)
-			err := errors.Join(os.WriteFile(filepath.Join(dir, "argo-cd.yaml"), install, 0o600),
-				os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600))
+			out, err := b.render(ctx, dir, topology, install)
 			if err != nil {
 				return err
 			}
-			out, err := b.run(ctx, nil, b.kustomize, "build", dir)
-			if err != nil {
-				return err
-			}
-			if err := os.WriteFile(b.path("_argocd-"+version+"_"+topology+".yaml"), out, 0o644); err != nil { //nolint:gosec // for everybody
+			if err := write(b.path("_argocd-"+version+"_"+topology+".yaml"), out); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// render adds a component to Argo CD's manifests, in the directory dir.
+func (b build) render(ctx context.Context, dir, topology string, install []byte) ([]byte, error) {
+	text := fmt.Sprintf("namespace: argocd\nresources: [argo-cd.yaml]\ncomponents: [../deploy/%s]\nimages: [{name: %s, newTag: %q}]\n",
+		topology, image, b.version)
+	err := errors.Join(write(filepath.Join(dir, "argo-cd.yaml"), install), write(filepath.Join(dir, "kustomization.yaml"), []byte(text)))
+	if err != nil {
+		return nil, err
+	}
+	return b.run(ctx, nil, b.kustomize, "build", dir)
+}
+
+func write(path string, text []byte) error {
+	return os.WriteFile(path, text, 0o644) //nolint:gosec // what everybody gets; the paths are this program's
 }
 
 const image = "ghcr.io/tagpin/tagpin"
@@ -177,7 +186,7 @@ func (b build) components() error {
 		}
 		files[path] = filepath.Join(dir, strings.ReplaceAll(path, "/", "_"))
 		text = imageLine.ReplaceAll(text, []byte("${1}:"+b.version))
-		if err := os.WriteFile(files[path], text, 0o600); err != nil {
+		if err := write(files[path], text); err != nil {
 			return err
 		}
 	}
