@@ -28,6 +28,9 @@ type Binding struct {
 	Repositories []URL  `yaml:"repositories,omitempty"`
 	Paths        []Glob `yaml:"paths,omitempty"`
 	Branches     []Glob `yaml:"branches,omitempty"`
+	// Targets are files outside of the application's path (or directories, for kustomizations) that its pins may be written to.
+	// Unlike the other lists an empty one allows nothing.
+	Targets []Glob `yaml:"targets,omitempty"`
 }
 
 func (b Binding) check() error {
@@ -47,6 +50,9 @@ func (b Binding) check() error {
 	if b.Name != "" && b.Kind != Chart {
 		return errors.New("only a chart repository has a name")
 	}
+	if len(b.Targets) > 0 && b.Kind != Git {
+		return errors.New("targets are what is written in a repository: only a binding of kind git has them")
+	}
 	return nil
 }
 
@@ -59,6 +65,8 @@ type Use struct {
 	Kind       Kind
 	URL        string // as ParseURL reads it
 	App        App
+	// Target is what is to be written outside of the application's path; empty where nothing is.
+	Target string
 }
 
 // An UnboundError says that no binding allows a use, and shows the lines that would. Credential is empty where none was named. It tells nothing of other bindings but
@@ -146,6 +154,7 @@ func (w wanted) differs(b Binding) []string {
 		{"application", allows(b.Applications, app.Name)},
 		{"repository", allowsRepository(b.Repositories, app.RepoURL)},
 		{"path", len(b.Paths) == 0 || allowsPath(b.Paths, app.Path)},
+		{"target", w.use.Target == "" || allowsPath(b.Targets, w.use.Target)},
 		{"branch", allows(b.Branches, strings.TrimPrefix(app.Branch, "refs/heads/"))},
 	} {
 		if !part.ok {
@@ -189,6 +198,9 @@ func (w wanted) lines() string {
 		b.Projects = []Glob{literal(app.Project)}
 	case app.Name != "":
 		b.Applications = []Glob{literal(app.Name)}
+	}
+	if w.use.Target != "" {
+		b.Targets = []Glob{literal(w.use.Target)}
 	}
 	out, err := yaml.Marshal(map[string][]Binding{"bindings": {b}})
 	if err != nil {

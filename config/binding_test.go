@@ -106,7 +106,7 @@ const bindings = `
 bindings:
 - {credential: "secret:argocd/acr", kind: registry, url: registry.example/shop, projects: [shop-*]}
 - {credential: "secret:argocd/acr", kind: registry, url: registry.example/other-tenant, applications: [hidden-neighbour]}
-- {credential: "secret:argocd/git#token", kind: git, url: "https://git.example/team", paths: [apps/*], branches: [main]}
+- {credential: "secret:argocd/git#token", kind: git, url: "https://git.example/team", paths: [apps/*], branches: [main], targets: [env/*.yaml]}
 - {credential: "pullsecret:argocd/pull", kind: registry, url: registry.example, repositories: ["https://git.example/team"]}
 - {credential: "env:TOKEN", kind: chart, url: charts.example}
 `
@@ -139,6 +139,9 @@ func TestBound(t *testing.T) {
 		"branch unknown":          {with(git, func(u *Use) { u.App.Branch = "" }), "but for another branch;"},
 		"other source":            {with(pull, func(u *Use) { u.App.RepoURL = "https://git.example/teams/r" }), "but for another repository;"},
 		"source unreadable":       {with(pull, func(u *Use) { u.App.RepoURL = "" }), "but for another repository;"},
+		"target":                  {with(git, func(u *Use) { u.Target = "env/prod.yaml" }), ""},
+		"other target":            {with(git, func(u *Use) { u.Target = "apps/bank/values.yaml" }), "but for another target;"},
+		"target that climbs":      {with(git, func(u *Use) { u.Target = "env/../bank.yaml" }), "but for another target;"},
 		"two parts":               {with(git, func(u *Use) { u.App.Branch, u.App.Path = "b", "p" }), "but for another path, branch;"},
 		"bad reference":           {with(acr, func(u *Use) { u.Credential = "canary" }), `application "web": unknown credential source`},
 		"bad URL":                 {with(acr, func(u *Use) { u.URL = "https://canary:canary@registry.example" }), `application "web", secret:argocd/acr#password: the URL holds user information`},
@@ -166,7 +169,7 @@ func TestBound(t *testing.T) {
 // What an unbound error shows is a file that allows the use, and no other application's.
 func TestUnboundShowsWhatToAdd(t *testing.T) {
 	for _, app := range []App{{Name: "web", Project: "shop"}, {Name: "ns_web*["}, {Name: "a\n- evil: x", Project: ""}} {
-		use := Use{Credential: "secret:argocd/acr#password", Kind: Registry, URL: "Registry.example:443/shop/app", App: app}
+		use := Use{Credential: "secret:argocd/git", Kind: Git, URL: "git.example:443/shop/app", App: app, Target: "env/[prod].yaml"}
 		_, err := Settings{}.Bound(use)
 		var unbound *UnboundError
 		if !errors.As(err, &unbound) {

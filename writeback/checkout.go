@@ -14,7 +14,7 @@ import (
 // ReadCheckout is Read for the files of a checkout: what they say of one application. No binding is asked for, since no
 // credential is used.
 func (w *Writer) ReadCheckout(root *os.Root, u image.Update) (image.Recorded, error) {
-	t, err := w.target(u)
+	t, err := targetOf(u)
 	if err != nil {
 		return image.Recorded{}, err
 	}
@@ -25,7 +25,7 @@ func (w *Writer) ReadCheckout(root *os.Root, u image.Update) (image.Recorded, er
 // EditCheckout is Write for the files of a checkout: the same bytes that a commit would hold go into the file, whose path it
 // returns. Nothing is committed.
 func (w *Writer) EditCheckout(root *os.Root, c image.Commit) (string, error) {
-	t, err := w.target(c.Update)
+	t, err := targetOf(c.Update)
 	if err != nil {
 		return "", err
 	}

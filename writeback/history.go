@@ -94,7 +94,7 @@ func (w *Writer) search(ctx context.Context, repo remote, tip string, s search) 
 // places are the names by which trailers call what an application writes to, where others may write as well.
 func (w *Writer) places(u image.Update) [][]string {
 	places := make([][]string, len(u.Options.Images))
-	t, err := w.target(u)
+	t, err := targetOf(u)
 	if err != nil || t.shared("file") == "" {
 		return places
 	}

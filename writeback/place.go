@@ -32,7 +32,7 @@ func (w *Writer) Place(app image.Application, wb image.WriteBack) (image.Place, 
 		}
 		p.Write = write
 	}
-	return p, w.bound(app, p, "")
+	return p, w.bound(app, p, "", "")
 }
 
 // branchOf finds the branch whose files are read. target is the application's target revision, base the one of its git-branch;
@@ -69,14 +69,15 @@ func (w *Writer) credentialOf(app image.Application, wb image.WriteBack) (string
 }
 
 // bound finds the operator's binding. With no branch known yet, a binding that lists branches counts, and is looked at again
-// when the remote has told the default branch's name.
-func (w *Writer) bound(app image.Application, p image.Place, branch string) error {
+// when the remote has told the default branch's name. outside is what is to be written outside of the application's path, if any.
+func (w *Writer) bound(app image.Application, p image.Place, branch, outside string) error {
 	if branch == "" {
 		branch = p.Base
 	}
 	_, err := w.o.Settings.Bound(config.Use{
 		Credential: bindable(p.Credential), Kind: config.Git, URL: p.RepoURL,
-		App: config.App{Name: app.Name, Project: app.Project, RepoURL: app.RepoURL, Path: app.Path, Branch: branch},
+		App:    config.App{Name: app.Name, Project: app.Project, RepoURL: app.RepoURL, Path: app.Path, Branch: branch},
+		Target: outside,
 	})
 	var unbound *config.UnboundError
 	if branch == "" && errors.As(err, &unbound) && slices.Equal(unbound.Differs, []string{"branch"}) {

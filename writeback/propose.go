@@ -144,7 +144,7 @@ func (w *Writer) push(ctx context.Context, repo remote, b image.Branch, one *pro
 
 // commitProposal makes the commit that takes a branch of proposals from what it has to what is chosen.
 func (w *Writer) commitProposal(ctx context.Context, repo remote, head string, c image.Commit) (git.CommitResult, error) {
-	t, err := w.target(c.Update)
+	t, err := targetOf(c.Update)
 	if err != nil {
 		return git.CommitResult{}, &refusedError{err}
 	}

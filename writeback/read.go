@@ -48,11 +48,7 @@ func (w *Writer) read(ctx context.Context, repo remote, p image.Place, r reading
 	targets := make([]target, len(updates))
 	var paths []string
 	for i, u := range updates {
-		err := w.bound(u.App, p, tip.Branch)
-		if err == nil {
-			targets[i], err = w.target(u)
-		}
-		b.Apps[i].Err = err
+		targets[i], b.Apps[i].Err = w.permitted(u, p, tip.Branch)
 		paths = append(paths, targets[i].candidates()...)
 	}
 	slices.Sort(paths)
@@ -77,6 +73,14 @@ type target struct {
 	edit.Result
 }
 
+// outside is what the operator must have listed: the file, or a kustomization's directory, if it isn't below the application's path.
+func (t target) outside() string {
+	if !t.OutsideApp {
+		return ""
+	}
+	return t.Result.Path
+}
+
 // candidates are the paths at which the file may be.
 func (t target) candidates() []string {
 	switch {
@@ -96,8 +100,20 @@ func kustomizationNames() []string {
 	return []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
 }
 
-// target finds the file, and refuses those that the application doesn't render.
-func (w *Writer) target(u image.Update) (target, error) {
+// permitted is targetOf where the operator lets the application write there.
+func (w *Writer) permitted(u image.Update, p image.Place, branch string) (target, error) {
+	t, err := targetOf(u)
+	if err != nil {
+		return target{}, err
+	}
+	if err := w.bound(u.App, p, branch, t.outside()); err != nil {
+		return target{}, err
+	}
+	return t, nil
+}
+
+// targetOf finds the file, and refuses those that the application doesn't render.
+func targetOf(u image.Update) (target, error) {
 	t, err := edit.ParseTarget(u.Options.WriteBack.Target)
 	if err != nil {
 		return target{}, err
@@ -109,9 +125,6 @@ func (w *Writer) target(u image.Update) (target, error) {
 	if t.Kind == edit.HelmValuesTarget && !rendersValues(u, result.Path) {
 		return target{}, fmt.Errorf("write-back-target %s: the application does not render %s: it is neither the chart's values.yaml nor one of "+
 			"helm.valueFiles", u.Options.WriteBack.Target, result.Path)
-	}
-	if result.OutsideApp && t.Kind != edit.HelmValuesTarget {
-		return target{}, fmt.Errorf("write-back-target %s lies outside of the application's path %s", u.Options.WriteBack.Target, u.App.Path)
 	}
 	return target{t, result}, nil
 }

@@ -85,7 +85,7 @@ func (e *refusedError) Error() string { return e.err.Error() }
 func (e *refusedError) Unwrap() error { return e.err }
 
 func (w *Writer) commit(ctx context.Context, repo remote, parent string, c image.Commit) (git.CommitResult, error) {
-	t, err := w.target(c.Update)
+	t, err := targetOf(c.Update)
 	if err != nil {
 		return git.CommitResult{}, &refusedError{err}
 	}

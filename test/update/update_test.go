@@ -9,6 +9,7 @@ import (
 	"github.com/tagpin/tagpin/image"
 	"github.com/tagpin/tagpin/reconcile"
 	"github.com/tagpin/tagpin/test/acr"
+	"github.com/tagpin/tagpin/writeback"
 )
 
 const (
@@ -89,6 +90,37 @@ func TestTargets(t *testing.T) {
 	}
 	if n := w.line("demo", "rev-list", "--count", "main"); n != "3" {
 		t.Errorf("%s commits, want the first and one per application", n)
+	}
+}
+
+// Outside of its path an application writes only what the operator lists, whatever it renders.
+func TestTargetsOutside(t *testing.T) {
+	w := newWorld(t)
+	files := chart()
+	files["env/prod.yaml"] = "image: {repository: " + echoServer + ", tag: v1.0}\n"
+	files["base/kustomization.yaml"] = "images: [{name: " + echoServer + ", newTag: v1.0}]\n"
+	w.git.Create("demo", files)
+	w.reg.Push(echo, "v2.0", acr.Image{})
+	hints := []reconcile.Hint{
+		w.hint("demo", "values", "helm", "write-back-target", "helmvalues:../env/prod.yaml"),
+		w.hint("demo", "base", "overlay", "write-back-target", "kustomization:/base"),
+	}
+	hints[0].Parameters = append(hints[0].Parameters, image.Parameter{Name: "helm.valueFiles", Array: []string{"../env/prod.yaml"}})
+	u := w.updater(ttl)
+	u.check(t, hints...)
+	wantState(t, u.status(t, "values"), image.Refused, "targets:")
+	wantState(t, u.status(t, "values"), image.Refused, "env/prod.yaml")
+	wantState(t, u.status(t, "base"), image.Refused, "but for another target; an operator can allow it")
+	u = w.updaterWith("- {credential: secret:argocd/git-creds, kind: git, url: \""+strings.TrimSuffix(w.git.URL("x"), "/x.git")+"\", targets: [env/*.yaml, base]}\n",
+		writeback.Options{})
+	u.check(t, hints...)
+	for _, app := range []string{"values", "base"} {
+		wantState(t, u.status(t, app), image.Updated, "manifest-generate-paths") // the risk is named
+	}
+	for file, before := range map[string]string{"env/prod.yaml": files["env/prod.yaml"], "base/kustomization.yaml": files["base/kustomization.yaml"]} {
+		if got := w.git.File("demo", "main", file); got != strings.Replace(before, "v1.0", "v2.0", 1) {
+			t.Errorf("%s is %q", file, got)
+		}
 	}
 }
 

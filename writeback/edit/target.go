@@ -77,7 +77,7 @@ func (t Target) Resolve(app, appPath string, allowed func(path string) bool) (Re
 	r := Result{Path: p, OutsideApp: base != "." && p != base && !strings.HasPrefix(p, base+"/")}
 	if r.OutsideApp && (allowed == nil || !allowed(p)) {
 		return Result{}, fmt.Errorf("write-back-target: %q lies outside of the application's path %q: "+
-			"move it there, or have the operator add it to the paths of the binding", clip(p), clip(base))
+			"move it there, or have the operator add it to the targets of the binding", clip(p), clip(base))
 	}
 	return r, nil
 }
