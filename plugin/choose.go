@@ -40,6 +40,8 @@ type Pins interface {
 	// Read finds the pin of each of the images in the files of dir, in their order; the zero Pin where there is none, or where
 	// the pins are in a file that is rendered itself.
 	Read(dir Dir, app image.Application, o image.Options) ([]image.Pin, error)
+	// Files names the state of the file that the pins are in: equal ones hold the same. Empty: not known.
+	Files(dir Dir, app image.Application, o image.Options) string
 }
 
 // choose gives a choice for each image. One without a tag is rendered as the chart says.
@@ -57,7 +59,7 @@ func (g *Generator) choose(ctx context.Context, dir Dir, req Request, o image.Op
 // pinned takes the pins of the commit and asks nobody.
 func (g *Generator) pinned(dir Dir, req Request, o image.Options) ([]image.Choice, error) {
 	if g.s.Observer != nil && !req.Streamed() {
-		g.s.Observer.Observe(Observation{App: req.App, Parameters: req.Parameters, Env: req.Env})
+		g.s.Observer.Observe(Observation{App: req.App, Parameters: req.Parameters, Env: req.Env, Files: g.s.Pins.Files(dir, req.App, o)})
 	}
 	pins, err := g.s.Pins.Read(dir, req.App, o)
 	if err != nil {

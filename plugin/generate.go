@@ -26,6 +26,8 @@ type Observation struct {
 	App        image.Application
 	Parameters []image.Parameter
 	Env        map[string]string
+	// Files names the state of the file that the pins are in, see Pins.
+	Files string
 }
 
 // Settings make a Generator.

@@ -190,6 +190,8 @@ type pins []image.Pin
 
 func (p pins) Read(Dir, image.Application, image.Options) ([]image.Pin, error) { return p, nil }
 
+func (p pins) Files(Dir, image.Application, image.Options) string { return "state" }
+
 type observer struct{ seen []Observation }
 
 func (o *observer) Observe(seen Observation) { o.seen = append(o.seen, seen) }
@@ -217,7 +219,7 @@ func TestPinned(t *testing.T) {
 	_, err := g.Generate(t.Context(), dir, request(t, "streamed", append(parameters, "without-pin", "refuse")...))
 	wantError(t, err, "application echo: image example.com/b: nothing is pinned, and without-pin is refuse: set without-pin: chart to "+
 		"render the chart's own tag until the first pin is committed")
-	if len(o.seen) != 1 || o.seen[0].App.Revision != "0123" {
+	if len(o.seen) != 1 || o.seen[0].App.Revision != "0123" || o.seen[0].Files != "state" {
 		t.Errorf("observed %+v", o.seen)
 	}
 }

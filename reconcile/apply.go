@@ -136,7 +136,7 @@ func (l *Loop) write(ctx context.Context, p image.Place, b image.Branch, commits
 // judgeAll gives the commits that are due and the checks they belong to.
 func (l *Loop) judgeAll(ctx context.Context, p image.Place, b image.Branch, group []*check) (commits []image.Commit, writing []*check) {
 	for i, c := range group {
-		c.recorded = b.Apps[i]
+		c.recorded, c.tip = b.Apps[i], b.Tip
 		l.claims.make(p, c)
 	}
 	for _, c := range group {

@@ -143,8 +143,7 @@ func (l *Loop) choose(ctx context.Context, c *check) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b, known := l.settled[identify(c.update.App)]
-	revision := c.hint.App.Revision
-	c.unchanged = known && b.choices == said(c.update) && b.settings == settings(c.hint) && (b.revision == revision || b.commit == revision)
+	c.unchanged = known && b.choices == said(c.update) && b.settings == settings(c.hint) && b.holds(c.hint)
 	if b.recheck && l.o.Now().Sub(b.at) >= recheckAfter {
 		c.unchanged = false
 	}

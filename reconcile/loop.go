@@ -164,12 +164,12 @@ func (l *Loop) note(hints []Hint) {
 	}
 }
 
-// isNew tells whether an application has never been checked, or runs at a commit that no check knows.
+// isNew tells whether an application has never been checked, or runs at a commit that no check knows and that may have other pins.
 func (l *Loop) isNew(h Hint) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b, known := l.settled[identify(h.App)]
-	return !known || !slices.Contains([]string{b.revision, b.commit}, h.App.Revision)
+	return !known || !b.holds(h)
 }
 
 // Status gives all applications, by name.

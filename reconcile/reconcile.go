@@ -18,7 +18,9 @@ type Hint struct {
 	App        image.Application
 	Parameters []image.Parameter
 	Env        map[string]string
-	Seen       time.Time
+	// Files names the state of the file with the pins: equal ones hold the same. Empty: not known.
+	Files string
+	Seen  time.Time
 }
 
 // A Store keeps hints. It is shared by all that observe or update; losing it costs nothing but time, since every render

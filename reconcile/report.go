@@ -57,6 +57,9 @@ func (l *Loop) settle(id identity, c *check) {
 		if c.place.Proposes() {
 			b.commit = "" // once it is merged, the branch has another pin than this check saw
 		}
+		if c.tip == b.revision && c.commit == "" && !c.place.Proposes() {
+			b.files = c.hint.Files
+		}
 		l.settled[id] = b
 	default:
 		delete(l.settled, id)

@@ -182,6 +182,7 @@ type check struct {
 	place    image.Place
 	verdicts []verdict
 	recorded image.Recorded
+	tip      string // of the branch that was read
 	commit   string
 	state    image.State // why the whole application goes no further; empty while it does
 	err      error
@@ -203,9 +204,15 @@ func (c *check) stop(state image.State, err error) { c.state, c.err = state, err
 type basis struct {
 	settings [32]byte
 	revision string // of the hint
+	files    string // of the hint, if what the check found is true of them; empty otherwise
 	commit   string // that the check made, or found at the tip
 	choices  string
 	at       time.Time
 	// recheck asks for another look after recheckAfter, since no render tells when the branch changes.
 	recheck bool
+}
+
+// holds says whether the commit of a hint has the pins that the check saw, or made.
+func (b basis) holds(h Hint) bool {
+	return h.App.Revision == b.revision || h.App.Revision == b.commit || b.files != "" && b.files == h.Files
 }

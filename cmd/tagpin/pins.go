@@ -8,6 +8,7 @@ import (
 
 	"github.com/tagpin/tagpin/image"
 	"github.com/tagpin/tagpin/plugin"
+	"github.com/tagpin/tagpin/writeback"
 	"github.com/tagpin/tagpin/writeback/edit"
 )
 
@@ -49,4 +50,13 @@ func (p pinReader) Read(dir plugin.Dir, app image.Application, o image.Options) 
 		}
 	}
 	return pins, nil
+}
+
+func (pinReader) Files(dir plugin.Dir, app image.Application, o image.Options) string {
+	root, err := os.OpenRoot(dir.Root)
+	if err != nil {
+		return "" // Read tells
+	}
+	defer root.Close()
+	return writeback.Fingerprint(root, image.Update{App: app, Options: o})
 }

@@ -208,7 +208,7 @@ func (u *updater) Observe(o plugin.Observation) {
 }
 
 func hintOf(o plugin.Observation) reconcile.Hint {
-	return reconcile.Hint{App: o.App, Parameters: o.Parameters, Env: o.Env}
+	return reconcile.Hint{App: o.App, Parameters: o.Parameters, Env: o.Env, Files: o.Files}
 }
 
 // updateResolver is an engine for the loop: "no tag qualifies" comes with its reasons.

@@ -59,3 +59,40 @@ func TestUnrenderedApplicationsAreLookedAtAgain(t *testing.T) {
 		t.Error("the deleted pin file was not written again")
 	}
 }
+
+// A commit that leaves the pins alone is no reason to ask Git, whoever made it and however often; one that doesn't is.
+func TestCommitsThatLeaveThePinsAlone(t *testing.T) {
+	w := newWorld(t)
+	w.pinned("demo")
+	u := w.updater(ttl)
+	rendered := func(change map[string]string) int {
+		t.Helper()
+		w.git.CommitAs("demo", "main", ada, "work", change)
+		hint := w.hint("demo", "gitops-demo", "helm")
+		hint.Files = w.git.File("demo", "main", pinFile)
+		w.git.Reset()
+		u.check(t, hint)
+		return w.git.Counts().Requests
+	}
+	if rendered(map[string]string{"README.md": "1"}) == 0 {
+		t.Error("the first check asked nobody")
+	}
+	wantState(t, u.status(t, "gitops-demo"), image.Updated, "")
+	rendered(map[string]string{"README.md": "2"}) // sees the pin that was made
+	for _, note := range []string{"3", "4"} {
+		if n := rendered(map[string]string{"README.md": note}); n != 0 {
+			t.Errorf("a commit that left the pins alone cost %d Git requests: %v", n, w.git.Counts().Log)
+		}
+	}
+	wantState(t, u.status(t, "gitops-demo"), image.UpToDate, "")
+	if rendered(map[string]string{pinFile: pins("v1.0")}) == 0 {
+		t.Error("a person's pin was not looked at")
+	}
+	wantState(t, u.status(t, "gitops-demo"), image.Held, "a person replaced v2.0 with v1.0")
+	if n := rendered(map[string]string{"README.md": "5"}); n != 0 {
+		t.Errorf("%d Git requests", n)
+	}
+	wantState(t, u.status(t, "gitops-demo"), image.Held, "a person replaced v2.0 with v1.0")
+	rendered(map[string]string{pinFile: pins("v2.0")})
+	wantState(t, u.status(t, "gitops-demo"), image.UpToDate, "")
+}
