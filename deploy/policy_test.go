@@ -89,7 +89,7 @@ func TestWebhookComponent(t *testing.T) {
 				t.Errorf("whether anybody reaches port %d: before %v, now %v", port, before, now)
 			}
 		}
-		checkHookService(t, all)
+		checkHookService(t, all, repoServer)
 	})
 }
 
@@ -119,9 +119,10 @@ func TestMonitoringComponent(t *testing.T) {
 	})
 }
 
-func checkHookService(t *testing.T, all objects) {
+// checkHookService: what comes to the Service reaches the port that the Deployment's tagpin opens.
+func checkHookService(t *testing.T, all objects, deployment string) {
 	t.Helper()
-	pod := as[*appsv1.Deployment](t, all, repoServer).Spec.Template
+	pod := as[*appsv1.Deployment](t, all, deployment).Spec.Template
 	service := as[*corev1.Service](t, all, "Service/tagpin-webhook").Spec
 	if !labels.SelectorFromSet(service.Selector).Matches(labels.Set(pod.Labels)) {
 		t.Errorf("the Service selects %v; the pod has %v", service.Selector, pod.Labels)

@@ -37,7 +37,8 @@ func TestSidecarComponent(t *testing.T) {
 		before, after := as[*appsv1.Deployment](t, plain, repoServer), as[*appsv1.Deployment](t, all, repoServer)
 		checkRepoServer(t, before, after)
 		checkSidecar(t, after.Spec.Template.Spec)
-		checkRedis(t, after.Spec.Template.Spec)
+		pod := after.Spec.Template.Spec
+		checkRedis(t, container(t, pod, "argocd-repo-server"), container(t, pod, "tagpin"))
 	})
 }
 
@@ -78,10 +79,7 @@ func checkSidecar(t *testing.T, pod corev1.PodSpec) {
 	t.Helper()
 	restricted(t, pod)
 	c := container(t, pod, "tagpin")
-	s := c.SecurityContext
-	if s == nil || *s.RunAsUser != 999 || *s.RunAsGroup != 999 || !*s.ReadOnlyRootFilesystem || *s.Privileged {
-		t.Errorf("security context: %+v", s)
-	}
+	checkUser(t, c)
 	if token := pod.AutomountServiceAccountToken; token == nil || *token {
 		t.Error("the pod gets a service account token")
 	}
@@ -108,7 +106,17 @@ func checkSidecar(t *testing.T, pod corev1.PodSpec) {
 		t.Errorf("writable volumes in common (-want +got):\n%s", diff)
 	}
 	checkMemory(t, c)
-	checkSecrets(t, pod)
+	checkProbe(t, c)
+	checkSecrets(t, pod, slices.Concat(registrySecrets, gitSecrets, webhookSecrets)...)
+}
+
+// checkUser asks for more than the standard does: Argo CD's own user, and a root that can't be written to.
+func checkUser(t *testing.T, c corev1.Container) {
+	t.Helper()
+	s := c.SecurityContext
+	if s == nil || *s.RunAsUser != 999 || *s.RunAsGroup != 999 || !*s.ReadOnlyRootFilesystem || *s.Privileged {
+		t.Errorf("security context: %+v", s)
+	}
 }
 
 // restricted evaluates the pod by the rules of Pod Security Admission.
@@ -152,6 +160,18 @@ func mounts(t *testing.T, pod corev1.PodSpec, c corev1.Container) map[string]str
 	return kinds
 }
 
+// checkProbe: the kubelet asks the port that tagpin opens, and no readiness takes the repo-server with it.
+func checkProbe(t *testing.T, c corev1.Container) {
+	t.Helper()
+	probe := c.LivenessProbe
+	if probe == nil || probe.HTTPGet == nil || ":"+probe.HTTPGet.Port.String() != plainEnv(c)["TAGPIN_METRICS_ADDR"] || probe.HTTPGet.Path != "/healthz" {
+		t.Errorf("probe %+v, environment %v", probe, plainEnv(c))
+	}
+	if c.ReadinessProbe != nil {
+		t.Error("a sidecar that isn't ready takes all other applications out of service")
+	}
+}
+
 // checkMemory: the workers that render at a time, each at its bound, fit below the limit with half a GiB for the rest.
 func checkMemory(t *testing.T, c corev1.Container) {
 	t.Helper()
@@ -166,50 +186,51 @@ func checkMemory(t *testing.T, c corev1.Container) {
 	}
 }
 
-// checkSecrets: each Secret may be missing, and lies where its reference says, secret:argocd/<name>#<field>.
-func checkSecrets(t *testing.T, pod corev1.PodSpec) {
+var (
+	registrySecrets = []string{"acr/acr"}
+	gitSecrets      = []string{"git-creds/githubAppEnterpriseBaseUrl", "git-creds/githubAppID", "git-creds/githubAppInstallationID",
+		"git-creds/githubAppPrivateKey", "git-creds/password", "git-creds/sshPrivateKey", "git-creds/username"}
+	webhookSecrets = []string{"tagpin-webhook/previous", "tagpin-webhook/secret"}
+)
+
+// checkSecrets: these are there and no others; each may be missing, and lies where its reference says, secret:argocd/<name>#<field>.
+func checkSecrets(t *testing.T, pod corev1.PodSpec, want ...string) {
 	t.Helper()
-	got := map[string]bool{}
-	for _, v := range pod.Volumes {
-		if v.Name != "tagpin-secrets" {
+	var got []string
+	i := slices.IndexFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Name == "tagpin-secrets" })
+	for _, s := range pod.Volumes[i].Projected.Sources {
+		if s.Secret == nil || s.Secret.Optional == nil || !*s.Secret.Optional {
+			t.Errorf("%s: what isn't an optional Secret would keep the pod from starting", s.String())
 			continue
 		}
-		for _, s := range v.Projected.Sources {
-			if s.Secret == nil || s.Secret.Optional == nil || !*s.Secret.Optional {
-				t.Errorf("%s: what isn't an optional Secret would keep Argo CD from starting", s.String())
-				continue
+		for _, item := range s.Secret.Items {
+			if item.Path != s.Secret.Name+"/"+item.Key {
+				t.Errorf("the field %s of %s lies at %s", item.Key, s.Secret.Name, item.Path)
 			}
-			for _, item := range s.Secret.Items {
-				if item.Path != s.Secret.Name+"/"+item.Key {
-					t.Errorf("the field %s of %s lies at %s", item.Key, s.Secret.Name, item.Path)
-				}
-				got[item.Path] = true
-			}
+			got = append(got, item.Path)
 		}
 	}
-	for _, path := range []string{"acr/acr", "git-creds/username", "git-creds/password", "git-creds/sshPrivateKey",
-		"git-creds/githubAppID", "git-creds/githubAppInstallationID", "git-creds/githubAppPrivateKey",
-		"git-creds/githubAppEnterpriseBaseUrl", "tagpin-webhook/secret", "tagpin-webhook/previous"} {
-		if !got[path] {
-			t.Errorf("%s is not mounted", path)
-		}
+	slices.Sort(got)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("fields of Secrets (-want +got):\n%s", diff)
 	}
 }
 
-// checkRedis: the sidecar asks the Redis that the repo-server asks, with its variables.
-func checkRedis(t *testing.T, pod corev1.PodSpec) {
+// checkRedis: the container asks the Redis that the repo-server asks, with its variables, but for how values are compressed there.
+func checkRedis(t *testing.T, repoServer, c corev1.Container) {
 	t.Helper()
-	redis := func(name string) map[string]corev1.EnvVar {
+	redis := func(c corev1.Container) map[string]corev1.EnvVar {
 		vars := map[string]corev1.EnvVar{}
-		for _, e := range container(t, pod, name).Env {
-			if strings.HasPrefix(e.Name, "REDIS") {
+		for _, e := range c.Env {
+			if strings.HasPrefix(e.Name, "REDIS") && e.Name != "REDIS_COMPRESSION" {
 				vars[e.Name] = e
 			}
 		}
 		return vars
 	}
-	if diff := cmp.Diff(redis("argocd-repo-server"), redis("tagpin")); diff != "" {
-		t.Errorf("Redis (-repo-server +sidecar):\n%s", diff)
+	if diff := cmp.Diff(redis(repoServer), redis(c)); diff != "" {
+		t.Errorf("Redis (-repo-server +%s):\n%s", c.Name, diff)
 	}
 }
 
