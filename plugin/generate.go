@@ -91,14 +91,7 @@ func NewGenerator(s Settings) *Generator {
 }
 
 // RenderHere is the Renderer that works in this process.
-func RenderHere() Renderer {
-	charts := render.NewCharts(render.DefaultCharts)
-	return func(ctx context.Context, r render.Request) (render.Result, error) {
-		job := charts.Start(ctx, r)
-		<-job.Done()
-		return job.Wait(context.WithoutCancel(ctx))
-	}
-}
+func RenderHere() Renderer { return render.NewCharts(render.DefaultCharts).RenderToEnd }
 
 // Generate renders one application. Errors name the application and the remedy, and are fit for the Argo CD UI. Like a
 // Renderer it may return after the end of ctx.

@@ -37,6 +37,13 @@ func (c *Charts) Render(ctx context.Context, r Request) (Result, error) {
 	return c.Start(ctx, r).Wait(ctx)
 }
 
+// RenderToEnd returns only when nothing of the render runs any more, which may be after the end of ctx.
+func (c *Charts) RenderToEnd(ctx context.Context, r Request) (Result, error) {
+	job := c.Start(ctx, r)
+	<-job.Done()
+	return job.Wait(context.WithoutCancel(ctx))
+}
+
 // A parsedChart is a chart, and what renders of it need not do again.
 type parsedChart struct {
 	key       [sha256.Size]byte

@@ -55,6 +55,9 @@ func helmTemplate(ctx context.Context, t *tree, dir string, r *Request) ([]byte,
 	if err != nil {
 		return nil, err
 	}
+	if rendered.Fresh {
+		t.reads.dependsOnMore()
+	}
 	return printRelease(parsed, c, rendered.Files, printing{crds: !r.Helm.SkipCrds, hooks: true, tests: !r.Helm.SkipTests})
 }
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"path"
 	"path/filepath"
@@ -291,7 +290,7 @@ func matches(t *tree, dir, pattern string) ([]string, error) {
 		}
 		return nil, nil
 	}
-	found, err := fs.Glob(t.root.FS(), name)
+	found, err := t.glob(name)
 	if err != nil {
 		return nil, err
 	}

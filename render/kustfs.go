@@ -3,7 +3,6 @@ package render
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"path/filepath"
 	"slices"
@@ -128,7 +127,7 @@ func (k *kustFS) ReadDir(name string) ([]string, error) { return k.tree.list(rel
 
 // Glob finds files by a pattern from the root.
 func (k *kustFS) Glob(pattern string) ([]string, error) {
-	names, err := fs.Glob(k.tree.root.FS(), rel(pattern))
+	names, err := k.tree.glob(rel(pattern))
 	for i := range names {
 		names[i] = path.Join("/", names[i])
 	}

@@ -93,6 +93,9 @@ func (c *chartInflation) manifests() ([]byte, error) {
 	if err != nil {
 		return nil, shorten(err)
 	}
+	if rendered.Fresh {
+		c.fs.tree.reads.dependsOnMore()
+	}
 	return printRelease(parsed, loaded, rendered.Files, printing{crds: c.IncludeCRDs, hooks: !c.SkipHooks, tests: !c.SkipTests})
 }
 
@@ -101,6 +104,7 @@ func (c *chartInflation) request() *Request {
 	opts, app := &c.fs.r.Kustomize, &c.fs.r.App
 	name := c.ReleaseName
 	if name == "" { // --generate-name
+		c.fs.tree.reads.dependsOnMore()
 		name = fmt.Sprintf("%s-%d", c.Name, time.Now().Unix())
 	}
 	apis := opts.APIVersions

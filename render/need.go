@@ -82,6 +82,7 @@ func (e *NeedsError) Error() string {
 
 // fetch is the path of what was fetched for a need. Without one the need is told when the render can't go on.
 func (t *tree) fetch(n Need) (path string, ok bool) {
+	t.reads.dependsOnMore()
 	path, ok = t.fetched[n.Key()]
 	if !ok && !slices.Contains(t.missing, n) {
 		t.missing = append(t.missing, n)

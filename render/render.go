@@ -63,6 +63,8 @@ type Request struct {
 	Env map[string]string
 	// MaxOutput bounds the manifests, in bytes. Zero means DefaultMaxOutput.
 	MaxOutput int
+
+	reads *reads
 }
 
 // App is what Argo CD says of the application and of its cluster.
@@ -93,6 +95,9 @@ type Result struct {
 	Manifests []byte
 	// Unused holds a sentence for each injected image that is nowhere in Manifests: a misspelt helm.image-tag, most often.
 	Unused []string
+	// Reads is all that this depends on, beside the request. It is nil where a template makes something anew each time (the time,
+	// random values, certificates) or something was fetched.
+	Reads []Read
 }
 
 // A Job is a render under way.
@@ -178,7 +183,7 @@ func run(ctx context.Context, charts *Charts, r *Request) (Result, error) {
 		return Result{}, err
 	}
 	defer t.close()
-	t.fetched = r.Fetched
+	t.fetched, r.reads = r.Fetched, t.reads
 	kind, err := typeOf(t, dir, r)
 	if err != nil {
 		return Result{}, err
@@ -195,7 +200,7 @@ func run(ctx context.Context, charts *Charts, r *Request) (Result, error) {
 		return Result{}, fmt.Errorf("%q renders to %d MiB of manifests, more than the limit of %d MiB: split the application",
 			dir, len(out)>>20, limit>>20)
 	}
-	return Result{Type: kind, Manifests: out, Unused: unused(kind, r.Images, out)}, nil
+	return Result{Type: kind, Manifests: out, Unused: unused(kind, r.Images, out), Reads: t.reads.all()}, nil
 }
 
 func (r *Request) maxOutput() int {
@@ -211,6 +216,13 @@ func (r *Request) substitute(s string) string {
 		if name == "$" {
 			return "$"
 		}
-		return r.Env[name]
+		value, _ := r.variable(name)
+		return value
 	})
+}
+
+func (r *Request) variable(name string) (value string, known bool) {
+	value, known = r.Env[name]
+	r.reads.add(readVariable, name, fmt.Sprintf("%v %s", known, value))
+	return value, known
 }

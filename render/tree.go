@@ -27,6 +27,7 @@ var errOutside = errors.New("leads out of the repository")
 type tree struct {
 	root   *os.Root
 	charts *Charts // what is known of charts
+	reads  *reads
 	mounts []mounted
 	// fetched is Request.Fetched, and missing what was looked for in it in vain.
 	fetched map[string]string
@@ -44,7 +45,7 @@ func openTree(dir string, charts *Charts) (*tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the repository: %w", bare(err))
 	}
-	return &tree{root: root, charts: charts}, nil
+	return &tree{root: root, charts: charts, reads: &reads{}}, nil
 }
 
 func (t *tree) close() {
@@ -138,6 +139,16 @@ func (t *tree) real(name string) (string, error) {
 
 // link returns what a symlink says, or "" for anything else that exists.
 func (t *tree) link(name string) (string, error) {
+	target, err := t.target(name)
+	saw := target
+	if err != nil {
+		saw = sawError(err)
+	}
+	t.reads.add(readLink, name, saw)
+	return target, err
+}
+
+func (t *tree) target(name string) (string, error) {
 	if name == basesDir && len(t.mounts) > 0 {
 		return "", nil
 	}
@@ -160,8 +171,9 @@ func (t *tree) link(name string) (string, error) {
 }
 
 func (t *tree) stat(name string) (fs.FileInfo, error) {
-	root, name := t.at(name)
-	info, err := root.Stat(name)
+	root, below := t.at(name)
+	info, err := root.Stat(below)
+	t.reads.add(readStat, name, sawStat(info, bare(err)))
 	return info, bare(err)
 }
 
@@ -177,6 +189,18 @@ func (t *tree) isDir(name string) bool {
 
 // read returns a regular file of at most maxFile bytes.
 func (t *tree) read(name string) ([]byte, error) {
+	data, err := t.content(name)
+	saw := ""
+	if err != nil {
+		saw = sawError(err)
+	} else {
+		saw = sumOf(data)
+	}
+	t.reads.add(readFile, name, saw)
+	return data, err
+}
+
+func (t *tree) content(name string) ([]byte, error) {
 	info, err := t.stat(name)
 	if err != nil {
 		return nil, err
@@ -205,6 +229,12 @@ func (t *tree) read(name string) ([]byte, error) {
 
 // list returns the names in a directory, sorted.
 func (t *tree) list(name string) ([]string, error) {
+	names, err := t.names(name)
+	t.reads.add(readList, name, sawNames(names, err))
+	return names, err
+}
+
+func (t *tree) names(name string) ([]string, error) {
 	root, name := t.at(name)
 	entries, err := fs.ReadDir(root.FS(), name)
 	if err != nil {

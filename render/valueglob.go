@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
-
-	"github.com/bmatcuk/doublestar/v4"
 )
 
 // valueFiles puts the files that match in the place of each pattern in helm.valueFiles, in the order in which Argo CD 3.5 has
@@ -61,7 +59,7 @@ func matching(t *tree, dir string, ref reference) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("helm.valueFiles: %q %w", ref.raw, err)
 	}
-	found, err := doublestar.Glob(t.root.FS(), pattern)
+	found, err := t.deepGlob(pattern)
 	if err != nil {
 		return nil, fmt.Errorf("helm.valueFiles: %q is no pattern: write *, ?, [abc] or ** as in logs/**/*.yaml", ref.raw)
 	}

@@ -52,7 +52,7 @@ type reference struct{ raw, path string }
 func (r *Request) substituted(raw string) reference {
 	ref := reference{raw: raw, path: r.substitute(raw)}
 	if m := otherSource.FindStringSubmatch(raw); m != nil {
-		if _, known := r.Env[m[1]]; !known {
+		if _, known := r.variable(m[1]); !known {
 			ref.path = ""
 		}
 	}

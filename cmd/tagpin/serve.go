@@ -12,6 +12,7 @@ import (
 	"github.com/tagpin/tagpin/config"
 	"github.com/tagpin/tagpin/plugin"
 	"github.com/tagpin/tagpin/plugin/archive"
+	"github.com/tagpin/tagpin/render"
 	"github.com/tagpin/tagpin/render/worker"
 )
 
@@ -23,6 +24,7 @@ type serveFlags struct {
 	loop      bool
 	workers   bool
 	memory    string
+	results   string
 	options   plugin.Options
 }
 
@@ -47,6 +49,7 @@ func newServe() *cobra.Command {
 	flags.StringVar(&f.options.AskPass, "askpass-socket", "", "the repo-server's askpass socket (default: ARGOCD_ASK_PASS_SOCK, or /tmp/reposerver-ask-pass.sock)")
 	flags.BoolVar(&f.workers, "render-workers", true, "render in processes of their own, which are killed at the deadline and at --render-memory")
 	flags.StringVar(&f.memory, "render-memory", "512Mi", "the most memory that a render worker may hold")
+	flags.StringVar(&f.results, "render-cache", "64Mi", "how much of what renders gave is kept for when nothing that they read has changed; 0: nothing")
 	flags.IntVar(&f.options.Concurrency, "max-concurrent-renders", 0, "how many renders run at a time (default: the settings', or the number of cores)")
 	flags.DurationVar(&f.options.Deadline, "render-timeout", 0, "how long one render may take, waiting included (default: the settings', or 45s)")
 	return cmd
@@ -91,16 +94,12 @@ func (f *serveFlags) serve(cmd *cobra.Command, e *engine, beside companion) erro
 		f.options.Keeper = updater.writer
 	}
 	f.options.Concurrency = cmp.Or(f.options.Concurrency, e.settings.Limits.ConcurrentRenders, runtime.GOMAXPROCS(0))
-	render := plugin.RenderHere()
-	if f.workers {
-		pool, err := f.pool(e)
-		if err != nil {
-			return err
-		}
-		defer pool.Close()
-		render = pool.Render
+	renderer, end, err := f.renderer(e)
+	if err != nil {
+		return err
 	}
-	server, err := f.server(e, beside, render)
+	defer end()
+	server, err := f.server(e, beside, renderer)
 	if err != nil {
 		return err
 	}
@@ -121,6 +120,24 @@ func (f *serveFlags) serve(cmd *cobra.Command, e *engine, beside companion) erro
 	return server.Serve(cmd.Context())
 }
 
+// renderer is what renders until end, with the cache of results before it.
+func (f *serveFlags) renderer(e *engine) (_ plugin.Renderer, end func(), _ error) {
+	var kept config.Size
+	if f.results != "0" {
+		if err := kept.UnmarshalText([]byte(f.results)); err != nil {
+			return nil, nil, fmt.Errorf("--render-cache: %w", err)
+		}
+	}
+	if !f.workers {
+		return render.NewResults(int(kept), plugin.RenderHere()).Render, func() {}, nil
+	}
+	pool, err := f.pool(e)
+	if err != nil {
+		return nil, nil, err
+	}
+	return render.NewResults(int(kept), pool.Render).Render, pool.Close, nil
+}
+
 func (f *serveFlags) pool(e *engine) (*worker.Pool, error) {
 	var memory config.Size
 	if err := memory.UnmarshalText([]byte(f.memory)); err != nil {
@@ -129,9 +146,9 @@ func (f *serveFlags) pool(e *engine) (*worker.Pool, error) {
 	return worker.NewPool(worker.Options{Size: f.options.Concurrency, Memory: int64(memory), Log: e.log})
 }
 
-func (f *serveFlags) server(e *engine, observer plugin.Observer, render plugin.Renderer) (*plugin.Server, error) {
+func (f *serveFlags) server(e *engine, observer plugin.Observer, renderer plugin.Renderer) (*plugin.Server, error) {
 	limits, options := e.settings.Limits, f.options
-	options.Generator, options.Log, options.Told = e.generator(observer, render), e.log, e.told
+	options.Generator, options.Log, options.Told = e.generator(observer, renderer), e.log, e.told
 	options.Limits = archive.Limits{TotalBytes: int64(limits.ArchiveBytes), FileBytes: int64(limits.FileBytes), Files: limits.ArchiveFiles}
 	options.Deadline = cmp.Or(options.Deadline, limits.RenderTimeout)
 	server, err := plugin.NewServer(options)
