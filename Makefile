@@ -57,8 +57,10 @@ acr: deps ## a fake of Alibaba Cloud Container Registry under its own names, to 
 demo: build ## the main job, with nothing to configure
 	@$(GO) run ./examples/demo
 
-e2e: ## the guide on a real Argo CD control plane
-	@echo "make e2e: the walk-through on a whole control plane is not built yet; make test runs the real repo-server" >&2; exit 1
+e2e: build tools ## the guide on a real Argo CD control plane; the first time builds Argo CD and Kubernetes (RUN=regexp: some of it)
+	@test/deps.sh e2e
+	TAGPIN_E2E=1 TAGPIN_E2E_LOGS=$(CURDIR)/$(BIN)/e2e TAGPIN_BIN=$(CURDIR)/$(BIN)/tagpin TAGPIN_TOOLS=$(CURDIR)/$(BIN)/tools \
+		$(GO) test ./test/e2e -count 1 -v -timeout 2h -run '$(RUN)'
 
 # docker, podman, or another program with their commands and arguments.
 ENGINE    ?= docker

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages whose programs the tests run for real. Does nothing when all are there.
+# Installs the Debian packages whose programs the tests run for real; with the argument e2e those of the control plane as well.
+# Does nothing when all are there.
 set -euo pipefail
 packages=()
 command -v git >/dev/null || packages+=(git)
@@ -14,6 +15,12 @@ if ! command -v promtool >/dev/null && ! [ -x .bin/promtool ] && command -v apt-
   dpkg-deb --fsys-tarfile "$fetched"/prometheus_*.deb | tar -x -C "$fetched" ./usr/bin/promtool
   mkdir -p .bin && mv "$fetched/usr/bin/promtool" .bin/
   rm -r "$fetched"
+fi
+if [ "${1:-}" = e2e ]; then
+  command -v etcd >/dev/null || packages+=(etcd-server)
+  [ -x /sbin/ip ] || packages+=(iproute2)
+  command -v curl >/dev/null || packages+=(curl)
+  [ -e /etc/ssl/certs/ca-certificates.crt ] || packages+=(ca-certificates)
 fi
 [ ${#packages[@]} -eq 0 ] && exit 0
 if ! command -v apt-get >/dev/null; then
