@@ -43,6 +43,8 @@ type Fault struct {
 	RetryAfter string
 	// Reset closes the connection without an answer.
 	Reset bool
+	// Cut breaks the connection off in the middle of a list of tags.
+	Cut bool
 	// Delay comes before whatever else happens.
 	Delay time.Duration
 	// Times is how many requests fail; zero: all, until Heal.
@@ -135,7 +137,12 @@ func (s *Server) intercept(k Kind, w http.ResponseWriter, path string) bool {
 		return false
 	}
 	time.Sleep(f.Delay)
-	if f.Reset {
+	if f.Cut {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"name":"cut","tags":["v0.1","v0.2",`)
+		_ = http.NewResponseController(w).Flush()
+	}
+	if f.Reset || f.Cut {
 		panic(http.ErrAbortHandler)
 	}
 	if f.Status == 0 {

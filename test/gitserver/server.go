@@ -95,6 +95,19 @@ func (s *Server) URL(repository string) string { return s.http.URL + "/" + repos
 // Dir is the bare repository's directory: tests look into it with git.
 func (s *Server) Dir(repository string) string { return filepath.Join(s.root, repository+".git") }
 
+// Repositories are the names of those that were created.
+func (s *Server) Repositories() []string {
+	s.t.Helper()
+	dirs, err := filepath.Glob(filepath.Join(s.root, "*.git"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for i, dir := range dirs {
+		dirs[i] = strings.TrimSuffix(filepath.Base(dir), ".git")
+	}
+	return dirs
+}
+
 // Fail makes f answer requests; nil ends it.
 func (s *Server) Fail(f Failure) {
 	if f == nil {

@@ -256,7 +256,7 @@ func TestSharedTarget(t *testing.T) {
 func TestManyWriters(t *testing.T) {
 	w := newWorld(t)
 	files := map[string]string{}
-	const apps, updaters, persons = 40, 3, 12
+	const apps, updaters, persons = 40, 3, 25
 	for i := range apps {
 		files[fmt.Sprintf("apps/app-%02d/Chart.yaml", i)] = "name: x\n"
 	}
@@ -280,7 +280,8 @@ func TestManyWriters(t *testing.T) {
 		}()
 	}
 	for i := range persons {
-		w.git.CommitAs("mono", "main", "Ada <ada@example.com>", "work", map[string]string{fmt.Sprintf("notes/%d.md", i): "note"})
+		w.git.CommitAs("mono", "main", ada, "work", map[string]string{fmt.Sprintf("notes/%d.md", i): "note"})
+		time.Sleep(50 * time.Millisecond)
 	}
 	pushes := 0
 	for range updaters {

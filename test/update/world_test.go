@@ -69,6 +69,11 @@ func newWorld(t testing.TB) *world {
 			if strings.Contains(w.log.String(), canary) {
 				t.Errorf("the log gives %q away:\n%s", canary, w.log)
 			}
+			for _, repo := range w.git.Repositories() {
+				if strings.Contains(w.git.Git(repo, "log", "--all", "--format=fuller", "-p"), canary) {
+					t.Errorf("a commit of %s gives %q away", repo, canary)
+				}
+			}
 		}
 		if t.Failed() {
 			t.Logf("log:\n%s", w.log)
