@@ -37,6 +37,8 @@ type Change struct {
 	From, To   Pin
 	Strategy   Strategy
 	Constraint string
+	// Labels are those of the new image, where they are asked for.
+	Labels map[string]string
 }
 
 // A State says in a word where an application stands after a check.

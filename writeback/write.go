@@ -191,6 +191,7 @@ func changesOf(c image.Commit, shared string) []git.Change {
 		changes[i] = git.Change{
 			Application: change.App.Name, Alias: change.To.Alias, Image: change.To.Image, Tag: change.To.Tag, Digest: change.To.Digest,
 			PreviousTag: change.From.Tag, PreviousDigest: change.From.Digest, Strategy: string(change.Strategy), Constraint: change.Constraint,
+			Labels: change.Labels,
 		}
 		if shared == "" {
 			continue

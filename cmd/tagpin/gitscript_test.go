@@ -36,7 +36,10 @@ func (s servers) commands() map[string]func(*testscript.TestScript, bool, []stri
 		"git-protect": func(_ *testscript.TestScript, _ bool, args []string) { s.git.Protect(args[0], "main") },
 		// push-image REPOSITORY TAG
 		"push-image": func(_ *testscript.TestScript, _ bool, args []string) {
-			s.reg.Push(args[0], args[1], acr.Image{Created: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)})
+			s.reg.Push(args[0], args[1], acr.Image{
+				Created: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+				Labels:  map[string]string{"org.opencontainers.image.source": "https://code.example.com/" + args[0]},
+			})
 		},
 		// expand FILE… replaces the environment's variables.
 		"expand": func(ts *testscript.TestScript, _ bool, args []string) {

@@ -124,6 +124,9 @@ func (f *updateFlags) open(ctx context.Context, flags *pflag.FlagSet, e *engine,
 		Distance: max(f.distance, 1), // zero would mean the default
 		Log:      e.log,
 	}
+	if template != nil && template.UsesLabels() {
+		options.Writer = labeller{options.Writer, e}
+	}
 	if u.shared != nil {
 		options.Pauses = e.redis.Pauses("pushes")
 	}

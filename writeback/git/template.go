@@ -76,6 +76,9 @@ func parseTemplate(name, text string, branch bool) (*Template, error) {
 	return t, nil
 }
 
+// UsesLabels says whether labels of images can be in the text.
+func (t *Template) UsesLabels() bool { return strings.Contains(t.parsed.Root.String(), ".Labels") }
+
 // Message is the text for a commit that holds the changes of one application. What it inserts has no line breaks.
 func (t *Template) Message(application string, changes []Change) (string, error) {
 	text, err := t.run(application, changes)
