@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/tagpin/tagpin/image"
 	"github.com/tagpin/tagpin/render"
@@ -118,7 +119,7 @@ func TestValuesSurviveJSON(t *testing.T) {
 	var r2 render.Request
 	roundTrip(t, r, &r2)
 	same := cmp.Comparer(func(a, b *regexp.Regexp) bool { return a.String() == b.String() })
-	if diff := cmp.Diff(r, r2, same); diff != "" {
+	if diff := cmp.Diff(r, r2, same, cmpopts.IgnoreUnexported(render.Request{})); diff != "" {
 		t.Errorf("request:\n%s", diff)
 	}
 	got := mustRender(t, r2)
