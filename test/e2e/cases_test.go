@@ -15,7 +15,12 @@ import (
 // What an Application can be, and what can go wrong with one: each on a repository of its own.
 func TestApplications(t *testing.T) {
 	w := newWorld(t, v2)
-	w.mountOperatorFiles(bindYou)
+	w.mountOperatorFiles(bindYou + `- credential: secret:argocd/git-creds
+  kind: git
+  url: https://github.com/strict
+  applications: [taken]
+  paths: [helm]
+`)
 	w.startTagpin(fast...)
 	w.registry.Push(echoRepo, "v1.0", acr.Image{})
 	w.registry.Push(echoRepo, "v2.0", acr.Image{})
@@ -30,7 +35,11 @@ func TestApplications(t *testing.T) {
 		{"protected branch", protectedBranch},
 		{"made again, and without its pin file", madeAgain},
 		{"sidecar killed in a render", killedInRender},
-		{"two on one values file", twoOnOneFile}, // the last: it pushes a tag that all others would follow
+		{"created against the project's rules", forbiddenCreate},
+		{"created under a name that is taken", nameClash},
+		// The last two push a tag that all others would follow.
+		{"two on one values file", twoOnOneFile},
+		{"two replicas", twoReplicas},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, w.on(t)) })
 	}
@@ -54,7 +63,7 @@ func otherNamespace(t *testing.T, w *world) {
 }
 
 // Of an Application with several sources, the one that calls tagpin is pinned. Automated sync of such an Application needs
-// selfHeal: without it Argo CD never deploys a commit that comes during a sync, whoever made it, until there is another one.
+// selfHeal: without it Argo CD 2.14 never deploys a commit that comes during a sync, whoever made it, until there is another one.
 func severalSources(t *testing.T, w *world) {
 	w.createRepository("you/several", map[string]string{"plain/settings.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n"})
 	several := app{name: "several", repo: "you/several"}
@@ -220,7 +229,7 @@ func killedInRender(t *testing.T, w *world) {
 		refreshed <- out
 	}()
 	eventually(t, "a render is on its way", func() error {
-		if out, err := w.try("find", w.path("work"), "-name", "slow.yaml"); err != nil || out == "" {
+		if out, err := w.try("find", w.replicaDir(1, "work"), "-name", "slow.yaml"); err != nil || out == "" {
 			return fmt.Errorf("no archive: %w", err)
 		}
 		return nil
@@ -233,4 +242,74 @@ func killedInRender(t *testing.T, w *world) {
 	if err := w.deployed(a, "v2.0"); err != nil {
 		t.Errorf("after one more render: %v", err)
 	}
+}
+
+// createByAPI asks Argo CD's API server, which renders before it looks at what the project allows. It is expected to refuse.
+func (w *world) createByAPI(a app, refusal string) {
+	w.t.Helper()
+	file := w.write(a.name+".yaml", manifest(a.name, "argocd", a.spec()))
+	out, err := w.try("argocd", "app", "create", "-f", file)
+	if err == nil || !strings.Contains(out, refusal) {
+		w.t.Fatalf("creating %s: %v; want a refusal with %q", a.name, err, refusal)
+	}
+}
+
+// Argo CD calls the plugin for a create that it then refuses. A binding that lists applications keeps that without effect.
+func forbiddenCreate(t *testing.T, w *world) {
+	w.createRepository("strict/forbidden", nil)
+	w.kubectl("apply", "-f", "-", "apiVersion: argoproj.io/v1alpha1\nkind: AppProject\nmetadata: {name: strict, namespace: argocd}\n"+
+		"spec: {sourceRepos: ['https://github.com/else/*'], destinations: [{server: '*', namespace: '*'}]}\n")
+	w.createByAPI(app{name: "forbidden", project: "strict", repo: "strict/forbidden"}, "not permitted in project")
+	w.wantState("forbidden", "refused", "may not use secret:argocd/git-creds")
+	w.quiet("strict/forbidden")
+	if n := w.commits("strict/forbidden"); n != 1 {
+		t.Errorf("%d commits for an application that may not be", n)
+	}
+}
+
+// Nor does a create under the name of another application, for another path than the binding's, write anything.
+func nameClash(t *testing.T, w *world) {
+	w.createRepository("strict/taken", nil)
+	a := app{name: "taken", repo: "strict/taken"}
+	w.create(a)
+	eventually(t, "taken is deployed", func() error { return w.deployed(a, "v2.0") })
+	a.path = "kustomize/overlays/dev"
+	w.createByAPI(a, "existing application spec is different")
+	w.quiet("strict/taken")
+	if n := w.commits("strict/taken"); n != 2 {
+		t.Errorf("%d commits, want the first and the pin's", n)
+	}
+	out := w.run(w.tagpin, "status", "taken")
+	if !strings.Contains(out, "refused") || !strings.Contains(out, "up-to-date") {
+		t.Errorf("the status tells of the one and the other:\n%s", out)
+	}
+}
+
+// Two replicas of the repo-server with a sidecar each write one commit, and render the same.
+func twoReplicas(t *testing.T, w *world) {
+	second := w.startReplica(2, fast...)
+	w.startRepoServer(2)
+	w.registry.Push(echoRepo, "v3.0", acr.Image{})
+	w.createRepository("you/twins", nil)
+	twins := app{name: "twins", repo: "you/twins"}
+	w.create(twins)
+	eventually(t, "twins is deployed", func() error { return w.deployed(twins, "v3.0") })
+	w.registry.Push(echoRepo, "v4.0", acr.Image{})
+	eventually(t, "v4.0 is deployed", func() error { return w.deployed(twins, "v4.0") })
+	w.quiet("you/twins")
+	if n := w.commits("you/twins"); n != 3 {
+		t.Errorf("%d commits, want the first and one for each version:\n%s", n, w.git.Git("you/twins", "log", "--format=%s", "main"))
+	}
+	eventually(t, "both replicas render it", func() error {
+		w.argocd("app", "get", "twins", "--hard-refresh")
+		if err := w.deployed(twins, "v4.0"); err != nil {
+			t.Errorf("after a hard refresh: %v", err)
+		}
+		for _, p := range []*process{w.sidecar.Load(), second} {
+			if !strings.Contains(p.text(), "application=twins") {
+				return fmt.Errorf("%s has not", p.name)
+			}
+		}
+		return nil
+	})
 }

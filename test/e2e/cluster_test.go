@@ -19,7 +19,8 @@ const (
 	etcdPeerPort   = "2380"
 	apiserverPort  = "6443"
 	redisPort      = "6379"
-	repoServerPort = "8081"
+	repoServerPort = "8081" // the Service; the replicas listen below
+	replicaPort    = "818"  // and a digit
 	argocdPort     = "8080"
 	hookPort       = "8083"
 )
@@ -45,7 +46,7 @@ func (w *world) startCluster() {
 		"--initial-cluster", "default=http://127.0.0.1:"+etcdPeerPort)
 	w.write("tokens.csv", token+",admin,admin,system:masters\n")
 	key := filepath.Join(os.Getenv(envInside), "front.key")
-	server := w.start("kube-apiserver", nil, filepath.Join(w.bin, "kube-apiserver"), "--etcd-servers", "http://127.0.0.1:"+etcdPort,
+	server := w.start("kube-apiserver", nil, "kube-apiserver", "--etcd-servers", "http://127.0.0.1:"+etcdPort,
 		"--bind-address", "127.0.0.1", "--advertise-address", "10.0.0.1", "--secure-port", apiserverPort, "--cert-dir", filepath.Join(w.dir, "apiserver"),
 		"--token-auth-file", filepath.Join(w.dir, "tokens.csv"), "--authorization-mode", "RBAC",
 		"--service-account-issuer", "https://kubernetes.default.svc", "--service-account-signing-key-file", key, "--service-account-key-file", key,
@@ -112,7 +113,7 @@ func (w *world) kubectl(args ...string) string {
 	if last := args[len(args)-1]; strings.Contains(last, "\n") {
 		args, stdin = args[:len(args)-1], last
 	}
-	out, err := w.tryWith(stdin, filepath.Join(w.bin, "kubectl"), args...)
+	out, err := w.tryWith(stdin, "kubectl", args...)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -15,9 +15,14 @@ type line struct {
 	name    string // the module below programs
 	argocd  string // Argo CD's module
 	version string
+	// repoServer are flags that argocd-repo-server needs to go without TLS.
+	repoServer []string
 }
 
-var v2 = line{"v2", "github.com/argoproj/argo-cd/v2", "2.14.21"}
+var (
+	v2 = line{name: "v2", argocd: "github.com/argoproj/argo-cd/v2", version: "2.14.21"}
+	v3 = line{name: "v3", argocd: "github.com/argoproj/argo-cd/v3", version: "3.5.7", repoServer: []string{"--client-ca-path", ""}}
+)
 
 // dir is where the programs of a line lie: named by the module file, so that another version is built anew.
 func (l line) dir() (string, error) {
@@ -39,18 +44,14 @@ var roles = []string{
 
 // buildAll builds what the cache directory lacks. The first time takes a while: these are Argo CD and Kubernetes.
 func buildAll() error {
-	dir, err := v2.dir()
-	if err != nil {
-		return err
-	}
-	argocd := fmt.Sprintf("-X %s/common.version=%s", v2.argocd, v2.version)
-	if err := v2.build(dir, "argocd", v2.argocd+"/cmd", argocd); err != nil {
-		return err
-	}
-	for _, r := range roles {
-		if err := os.Symlink("argocd", filepath.Join(dir, r)); err != nil && !os.IsExist(err) {
+	for _, l := range []line{v2, v3} {
+		if err := l.buildArgoCD(); err != nil {
 			return err
 		}
+	}
+	dir, err := v2.dir() // Kubernetes' programs are one set for both
+	if err != nil {
+		return err
 	}
 	const version = "-X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=31 " +
 		"-X k8s.io/component-base/version.gitVersion=v1.31.0 -X k8s.io/client-go/pkg/version.gitVersion=v1.31.0"
@@ -60,6 +61,22 @@ func buildAll() error {
 		}
 	}
 	return buildCrane(dir)
+}
+
+func (l line) buildArgoCD() error {
+	dir, err := l.dir()
+	if err != nil {
+		return err
+	}
+	if err := l.build(dir, "argocd", l.argocd+"/cmd", fmt.Sprintf("-X %s/common.version=%s", l.argocd, l.version)); err != nil {
+		return err
+	}
+	for _, r := range roles {
+		if err := os.Symlink("argocd", filepath.Join(dir, r)); err != nil && !os.IsExist(err) {
+			return err
+		}
+	}
+	return nil
 }
 
 // build makes one program of a line, unless it is there.

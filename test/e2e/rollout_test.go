@@ -33,7 +33,12 @@ const bindYou = `bindings:
 
 // What the whole is for: a pushed tag is deployed with nobody's hand on Argo CD, as a rollout like any other.
 func TestRollout(t *testing.T) {
-	w := newWorld(t, v2)
+	for _, l := range []line{v2, v3} {
+		t.Run(l.name, func(t *testing.T) { testRollout(t, newWorld(t, l)) })
+	}
+}
+
+func testRollout(t *testing.T, w *world) {
 	w.mountOperatorFiles(bindYou)
 	w.startTagpin(fast...)
 	w.registry.Push(echoRepo, "v1.0", acr.Image{})

@@ -179,10 +179,20 @@ case "$*" in
   exec cat %s ;;
 esac
 exec %s "$@"
-`, w.path("sidecar.pid"), filepath.Join(w.logs, "tagpin.log"), filepath.Join(w.bin, "kubectl")))
+`, w.path("sidecar.pid"), filepath.Join(w.logs, "tagpin.log"), w.which("kubectl")))
 	if err := os.Chmod(w.path("reader", "kubectl"), 0o755); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// which is where a program lies.
+func (w *world) which(name string) string {
+	w.t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return path
 }
 
 // take runs one block, in the reader's directory.

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -42,7 +43,7 @@ type plane struct {
 	cluster  *cluster
 	registry *acr.Server
 	git      *gitserver.Server
-	repo     *process // argocd-repo-server
+	balancer balancer
 	sidecar  atomic.Pointer[process]
 	followed atomic.Bool // a kubelet runs the sidecar
 }
@@ -66,7 +67,12 @@ func newWorld(t *testing.T, l line) *world {
 	if w.source, err = l.source(); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("PATH", strings.Join([]string{w.bin, filepath.Dir(w.tagpin), w.tools, os.Getenv("PATH")}, ":"))
+	kubernetes, err := v2.dir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.copyScripts()
+	t.Setenv("PATH", strings.Join([]string{w.bin, w.path("scripts"), kubernetes, filepath.Dir(w.tagpin), w.tools, os.Getenv("PATH")}, ":"))
 	w.registry = acr.Start(t, acr.Options{Realm: acrRealm})
 	w.git = gitserver.Start(t, gitserver.Options{Username: gitUser, Password: gitPassword})
 	serveNames(t, map[string]string{
@@ -103,6 +109,20 @@ func (w *world) directories() {
 	}
 	for _, d := range []string{w.logs, w.path("home"), w.path("volumes", "plugins"), w.path("volumes", "tagpin-askpass"), w.path("tmp")} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// copyScripts makes the scripts of Argo CD's image programs: the repo-server of v3 runs one for each commit.
+func (w *world) copyScripts() {
+	w.t.Helper()
+	for _, name := range []string{"git-verify-wrapper.sh", "gpg-wrapper.sh"} {
+		script, err := os.ReadFile(filepath.Join(w.source, "hack", name))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if err := os.Chmod(w.write("scripts/"+name, string(script)), 0o755); err != nil {
 			w.t.Fatal(err)
 		}
 	}
@@ -148,8 +168,9 @@ func (w *world) startArgoCD() {
 		return err
 	})
 
-	w.startRepoServer()
-	shared := []string{"ARGOCD_FAKE_IN_CLUSTER=true", "REDIS_PASSWORD=" + redisSecret, "ARGOCD_APPLICATION_NAMESPACES=argocd,teams"}
+	w.balancer.serve(w)
+	w.startRepoServer(1)
+	shared := []string{"ARGOCD_FAKE_IN_CLUSTER=true", "ARGOCD_GPG_ENABLED=false", "REDIS_PASSWORD=" + redisSecret, "ARGOCD_APPLICATION_NAMESPACES=argocd,teams"}
 	backends := []string{"--repo-server", "127.0.0.1:" + repoServerPort, "--repo-server-plaintext", "--redis", "127.0.0.1:" + redisPort}
 	server := w.start("argocd-server", shared, filepath.Join(w.bin, "argocd-server"), append(backends, "--insecure", "--kubeconfig", w.path("kubeconfig"),
 		"--port", argocdPort, "--metrics-port", "8072", "--dex-server", "127.0.0.1:1")...)
@@ -169,14 +190,35 @@ func (w *world) serveManifests() string {
 	return s.URL
 }
 
-// startRepoServer starts the repo-server, which looks for plugins in the world's plugins directory.
-func (w *world) startRepoServer() {
+// startRepoServer starts a replica of the repo-server, which looks for plugins in its own directory. The first is replica 1.
+func (w *world) startRepoServer(replica int) {
 	w.t.Helper()
-	w.repo = w.start("argocd-repo-server", []string{
-		"ARGOCD_GPG_ENABLED=false", "ARGOCD_PLUGINSOCKFILEPATH=" + w.path("volumes", "plugins"), "REDIS_PASSWORD=" + redisSecret,
-		"ARGOCD_ASK_PASS_SOCK=" + w.askPass(),
-	}, filepath.Join(w.bin, "argocd-repo-server"), "--disable-tls", "--port", repoServerPort, "--metrics-port", "8071", "--redis", "127.0.0.1:"+redisPort)
-	w.repo.ready(listens("127.0.0.1:" + repoServerPort))
+	at := replicaPort + fmt.Sprint(replica)
+	p := w.start(fmt.Sprintf("argocd-repo-server-%d", replica), []string{
+		"ARGOCD_GPG_ENABLED=false", "ARGOCD_PLUGINSOCKFILEPATH=" + w.volume(replica, "plugins"), "REDIS_PASSWORD=" + redisSecret,
+		"ARGOCD_ASK_PASS_SOCK=" + w.askPass(replica), "TMPDIR=" + w.replicaDir(replica, "repo-server"),
+	}, filepath.Join(w.bin, "argocd-repo-server"), append([]string{
+		"--disable-tls", "--port", at, "--metrics-port", "809" + fmt.Sprint(replica), "--redis", "127.0.0.1:" + redisPort,
+	}, w.line.repoServer...)...)
+	p.ready(listens("127.0.0.1:" + at))
+	w.balancer.add("127.0.0.1:" + at)
+}
+
+// volume is a directory that a replica of the repo-server shares with its sidecar.
+func (w *world) volume(replica int, name string) string {
+	if replica == 1 {
+		return w.path("volumes", name)
+	}
+	return w.replicaDir(replica, name)
+}
+
+// replicaDir makes a directory of a replica's own.
+func (w *world) replicaDir(replica int, name string) string {
+	dir := w.path(fmt.Sprint("r", replica), name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		w.t.Fatal(err)
+	}
+	return dir
 }
 
 // login gives the argocd program the administrator's session.
@@ -200,22 +242,32 @@ func (w *world) argocd(args ...string) string {
 }
 
 // askPass is the socket by which the repo-server lends its credentials.
-func (w *world) askPass() string {
-	return w.path("volumes", "tagpin-askpass", "reposerver-ask-pass.sock")
+func (w *world) askPass(replica int) string {
+	return filepath.Join(w.volume(replica, "tagpin-askpass"), "reposerver-ask-pass.sock")
 }
 
-// startTagpin starts the sidecar by hand, on files below config and secrets.
+// startTagpin starts the sidecar of the one repo-server by hand, on files below config and secrets.
 func (w *world) startTagpin(args ...string) {
 	w.t.Helper()
-	p := w.start("tagpin", []string{"ARGOCD_ASK_PASS_SOCK=" + w.askPass()}, w.tagpin, append([]string{
-		"serve", "--plugins-dir", w.path("volumes", "plugins"), "--config-dir", w.path("config"), "--secrets-dir", w.path("secrets"),
-		"--settings", w.path("config", "tagpin.yaml"), "--work-dir", w.path("work"), "--git-cache-dir", w.path("git"),
+	w.sidecar.Store(w.startReplica(1, args...))
+}
+
+// startReplica starts the sidecar of a replica.
+func (w *world) startReplica(replica int, args ...string) *process {
+	w.t.Helper()
+	env := []string{"ARGOCD_ASK_PASS_SOCK=" + w.askPass(replica), "REDIS_PASSWORD=" + redisSecret}
+	if replica > 1 {
+		env = append(env, "TMPDIR="+w.replicaDir(replica, "tmp"))
+	}
+	p := w.start(fmt.Sprintf("tagpin-%d", replica), env, w.tagpin, append([]string{
+		"serve", "--plugins-dir", w.volume(replica, "plugins"), "--config-dir", w.path("config"), "--secrets-dir", w.path("secrets"),
+		"--settings", w.path("config", "tagpin.yaml"), "--work-dir", w.replicaDir(replica, "work"), "--git-cache-dir", w.replicaDir(replica, "git"),
 	}, args...)...)
 	p.ready(func() error {
-		_, err := os.Stat(w.path("volumes", "plugins", "tagpin.sock"))
+		_, err := os.Stat(filepath.Join(w.volume(replica, "plugins"), "tagpin.sock"))
 		return err
 	})
-	w.sidecar.Store(p)
+	return p
 }
 
 // moduleRoot is the project's directory.
