@@ -7,7 +7,8 @@
 // bounded time, and Info tells its age and why. A failure is remembered briefly, so that a broken registry is not asked
 // by every render.
 //
-// Values are shared between callers: treat what comes out of a cache as read-only.
+// Values are shared between callers: treat what comes out of a cache as read-only. Cache.Share puts a second level behind a
+// cache, which several processes use together; nothing else changes.
 //
 // It stands on patrickmn/go-cache for storage and expiry and on x/sync/singleflight for the flights; this package adds
 // the rules between the two, and the bound that go-cache lacks.
@@ -69,10 +70,11 @@ type Info struct {
 
 // A Cache holds values of one kind. It is safe for concurrent use.
 type Cache[T any] struct {
-	opts   Options
-	items  store[T]
-	group  singleflight.Group
-	counts counters
+	opts    Options
+	sharing Sharing[T]
+	items   store[T]
+	group   singleflight.Group
+	counts  counters
 
 	mu      sync.Mutex // guards running, and makes each change of items one step
 	running map[string]*flight
@@ -166,6 +168,7 @@ func (c *Cache[T]) Peek(key string) (T, Info, bool) {
 // MarkStale makes the next GetOrLoad load, and the value stays as the last known answer. A load that began before the mark
 // does not count as fresh either: it may have asked too early.
 func (c *Cache[T]) MarkStale(key string) {
+	c.withdraw(key)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.overtake(key)
@@ -177,6 +180,7 @@ func (c *Cache[T]) MarkStale(key string) {
 
 // Delete forgets key, with its last known answer and its remembered failure.
 func (c *Cache[T]) Delete(key string) {
+	c.withdraw(key)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f := c.overtake(key); f != nil {

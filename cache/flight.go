@@ -68,15 +68,41 @@ func (c *Cache[T]) run(ctx context.Context, key string, force bool, load func(co
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.opts.LoadTimeout)
 	defer cancel()
+	var remote lookup[T]
+	switch {
+	case c.sharing.Remote == nil:
+	case force: // whoever doubts a value doubts the others' as well
+		remote = c.look(ctx, key)
+	default:
+		var giveBack func()
+		remote, giveBack = c.borrow(ctx, key, f)
+		defer giveBack()
+		if remote.found && c.fresh(remote.entry, c.opts.Now()) {
+			c.counts.shared.Add(1)
+			c.record(key, f, remote.entry)
+			return result[T]{entry: remote.entry}
+		}
+	}
+	return c.load(ctx, key, f, remote, load)
+}
+
+// load is the part of a flight that asks.
+func (c *Cache[T]) load(ctx context.Context, key string, f *flight, l lookup[T], load func(context.Context) (T, error)) result[T] {
 	c.counts.loads.Add(1)
 	start := c.opts.Now()
 	v, err := guard(ctx, load)
 	if err != nil {
 		c.counts.errors.Add(1)
+		if !c.opts.ServeStale(err) && !errors.Is(err, context.Canceled) && l.reached {
+			c.withdraw(key)
+		}
 		return result[T]{entry: c.recordError(key, f, err), err: err, loaded: true}
 	}
 	e := entry[T]{value: v, has: true, at: start}
 	c.record(key, f, e)
+	if l.reached {
+		c.offer(ctx, key, l.mark, e)
+	}
 	return result[T]{entry: e, loaded: true}
 }
 

@@ -8,11 +8,13 @@ type Stats struct {
 	Hits, Misses uint64
 	// Stale are calls answered by a value older than its TTL.
 	Stale uint64
+	// Shared are misses answered by the second level.
+	Shared uint64
 	// Loads are the loads that began, Errors those that failed.
 	Loads, Errors uint64
 }
 
-type counters struct{ hits, misses, stale, loads, errors atomic.Uint64 }
+type counters struct{ hits, misses, stale, shared, loads, errors atomic.Uint64 }
 
 func (c *counters) answered(info Info) {
 	c.hits.Add(1)
@@ -25,7 +27,7 @@ func (c *counters) answered(info Info) {
 func (c *Cache[T]) Stats() Stats {
 	n := &c.counts
 	return Stats{
-		Hits: n.hits.Load(), Misses: n.misses.Load(), Stale: n.stale.Load(),
+		Hits: n.hits.Load(), Misses: n.misses.Load(), Stale: n.stale.Load(), Shared: n.shared.Load(),
 		Loads: n.loads.Load(), Errors: n.errors.Load(),
 	}
 }

@@ -14,6 +14,7 @@ type entry[T any] struct {
 	has    bool
 	at     time.Time // when the value's load began
 	marked bool      // not fresh, whatever its age
+	lent   bool      // another process loaded it
 	err    error     // the last load's failure
 	errAt  time.Time
 }
@@ -21,7 +22,7 @@ type entry[T any] struct {
 // forever is the keep of an entry that does not expire.
 const forever = gocache.NoExpiration
 
-// A store keeps entries. It may drop any at any time. A second level is another implementation.
+// A store keeps entries. It may drop any at any time.
 type store[T any] interface {
 	get(key string) (entry[T], bool)
 	set(key string, e entry[T], keep time.Duration)
