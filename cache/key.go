@@ -29,11 +29,26 @@ var processKey = sync.OnceValue(func() []byte {
 	return key
 })
 
-// Fingerprint names a credential in a cache key: equal for equal secret and parts (a user name, say) within this process,
-// 32 hex digits. It is an HMAC-SHA256 under a random key of the process, so that a key in a log or a dump cannot be
-// used to try passwords. Replicas that share a cache will need a key that they share.
-func Fingerprint(secret []byte, parts ...string) string {
-	mac := hmac.New(sha256.New, processKey())
+// Fingerprints name credentials in keys that several processes use.
+type Fingerprints struct{ key []byte }
+
+// NewFingerprints makes those of a key that these processes share and nobody else knows. Without one they are this process's own.
+func NewFingerprints(key []byte) Fingerprints {
+	if len(key) == 0 {
+		key = processKey()
+	}
+	return Fingerprints{key}
+}
+
+// Of is equal for equal secret and parts (a user name, say), 32 hex digits: an HMAC-SHA256, so that a key in a log or a dump can't
+// be used to try passwords.
+func (f Fingerprints) Of(secret []byte, parts ...string) string {
+	mac := hmac.New(sha256.New, f.key)
 	mac.Write([]byte(Key(append(parts[:len(parts):len(parts)], string(secret))...)))
 	return hex.EncodeToString(mac.Sum(nil)[:16])
+}
+
+// Fingerprint is Fingerprints.Of within this process, by a random key that never leaves it.
+func Fingerprint(secret []byte, parts ...string) string {
+	return NewFingerprints(nil).Of(secret, parts...)
 }

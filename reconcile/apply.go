@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -135,16 +136,62 @@ func (l *Loop) write(ctx context.Context, p image.Place, b image.Branch, commits
 
 // judgeAll gives the commits that are due and the checks they belong to.
 func (l *Loop) judgeAll(ctx context.Context, p image.Place, b image.Branch, group []*check) (commits []image.Commit, writing []*check) {
+	read := l.o.Now()
 	for i, c := range group {
 		c.recorded, c.tip = b.Apps[i], b.Tip
+		if err := l.recheck(ctx, c, read); err != nil {
+			c.stop(image.NoChoice, err)
+			continue
+		}
 		l.claims.make(p, c)
 	}
 	for _, c := range group {
+		if c.err != nil {
+			continue
+		}
 		if commit, ok := l.judge(ctx, p, b, c); ok {
 			commits, writing = append(commits, commit), append(writing, c)
 		}
 	}
 	return commits, writing
+}
+
+// recheck asks again where the branch proves that a choice rests on an old answer: its pin is a tag that was not in the list, or
+// has another digest. Another updater, whose answers are younger, may have pinned it. So answers of different ages never
+// make pins alternate.
+func (l *Loop) recheck(ctx context.Context, c *check, read time.Time) error {
+	r, ok := l.o.Resolver.(Rechecker)
+	if !ok || c.recorded.Err != nil {
+		return nil
+	}
+	for i, e := range c.update.Options.Images {
+		if !c.doubtful(ctx, r, i) {
+			continue
+		}
+		fresh, err := r.ResolveSince(ctx, c.update.App, e, read)
+		if err == nil {
+			err = unfit(fresh)
+		}
+		if err != nil {
+			return fmt.Errorf("image %s: %w", cmp.Or(e.Alias, e.Image.Name()), err)
+		}
+		fresh.Rejected = nil
+		c.update.Choices[i] = fresh
+	}
+	return nil
+}
+
+// doubtful says whether the pin of an image speaks against its choice.
+func (c *check) doubtful(ctx context.Context, r Rechecker, i int) bool {
+	pin, choice := c.recorded.Pins[i], c.update.Choices[i]
+	switch {
+	case pin == nil:
+		return false
+	case pin.Tag == choice.Tag:
+		return pin.Digest != "" && choice.Digest != "" && pin.Digest != choice.Digest
+	}
+	listed, err := r.Lists(ctx, c.update.App, c.update.Options.Images[i], pin.Tag)
+	return err == nil && !listed
 }
 
 // followed is the branch rule: pins are written on the default branch, or on the one that git-branch names.

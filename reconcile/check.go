@@ -154,11 +154,8 @@ func choices(ctx context.Context, r Resolver, u image.Update) ([]image.Choice, e
 	var chosen []image.Choice
 	for _, e := range u.Options.Images {
 		choice, err := r.Resolve(ctx, u.App, e)
-		if err == nil && choice.Tag == "" {
-			err = errors.New("no tag qualifies")
-		}
-		if err == nil && choice.Stale > 0 {
-			err = fmt.Errorf("the registry can't be asked, and its last answer is %s old", choice.Stale.Round(time.Second))
+		if err == nil {
+			err = unfit(choice)
 		}
 		if err != nil {
 			return chosen, fmt.Errorf("image %s: %w", cmp.Or(e.Alias, e.Image.Name()), err)
@@ -166,6 +163,17 @@ func choices(ctx context.Context, r Resolver, u image.Update) ([]image.Choice, e
 		chosen = append(chosen, choice)
 	}
 	return chosen, nil
+}
+
+// unfit says why a choice is nothing to pin.
+func unfit(choice image.Choice) error {
+	switch {
+	case choice.Tag == "":
+		return errors.New("no tag qualifies")
+	case choice.Stale > 0:
+		return fmt.Errorf("the registry can't be asked, and its last answer is %s old", choice.Stale.Round(time.Second))
+	}
+	return nil
 }
 
 // said is all choices of an application as one comparable value.

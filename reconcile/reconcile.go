@@ -46,6 +46,14 @@ type Resolver interface {
 	Newer(ctx context.Context, app image.Application, e image.Entry, tag, than string) (bool, error)
 }
 
+// A Rechecker is a Resolver that remembers answers, and can doubt them.
+type Rechecker interface {
+	// Lists says whether a tag is in the list that the last choice rests on.
+	Lists(ctx context.Context, app image.Application, e image.Entry, tag string) (bool, error)
+	// ResolveSince is Resolve from answers to questions that were put after a moment.
+	ResolveSince(ctx context.Context, app image.Application, e image.Entry, moment time.Time) (image.Choice, error)
+}
+
 // A Writer is the Git edge.
 type Writer interface {
 	// Place says where an application's pins go. An error says why they may not be written, and what the operator can change.

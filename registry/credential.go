@@ -32,14 +32,15 @@ type login struct {
 
 func (l *login) anonymous() bool { return l == nil }
 
-func (l *login) fingerprint() string {
+// fingerprint names it in the keys of caches.
+func (l *login) fingerprint(f cache.Fingerprints) string {
 	if l.anonymous() {
 		return "anonymous"
 	}
 	if l.who != "" {
-		return "renewed " + cache.Fingerprint([]byte(l.who))
+		return "renewed " + f.Of([]byte(l.who))
 	}
-	return l.secret()
+	return f.Of([]byte(l.password), l.user)
 }
 
 // secret is another one for each password.

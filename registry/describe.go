@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/tagpin/tagpin/cache"
 	"github.com/tagpin/tagpin/image"
 )
 
@@ -48,15 +50,19 @@ var errUnreadable = errors.New("unreadable content")
 
 // Describe gives digest, build date and platforms of a tag. The date is the index's annotation
 // org.opencontainers.image.created, else the newest of its images', of the wanted platforms if some are given: each by the
-// same annotation of its manifest, else by its config. What is known by digest is never asked again, and what a tag points to is remembered for an hour.
+// same annotation of its manifest, else by its config. What is known by digest is never asked again. What a tag points to is
+// remembered for an hour, and longer where a HEAD request finds that it has not changed; Digest finds it out earlier.
 func (r *Repository) Describe(ctx context.Context, tag string, platforms []image.Platform) (image.Tag, error) {
 	if !tagRE.MatchString(tag) {
 		return image.Tag{}, r.badTag(tag)
 	}
-	top, info, err := r.r.tagged.GetOrLoad(ctx, r.key(tag), func(ctx context.Context) (tagged, error) {
-		t, err := ask(ctx, r, tag, func(ctx context.Context, c *client) (tagged, error) { return readManifest(ctx, c, tag) })
-		return t, r.orGone(ctx, tag, err)
-	})
+	top, info, err := r.pointsTo(ctx, tag)
+	if err == nil && r.mayHaveMoved(tag, info.Age) {
+		if _, err = r.Digest(ctx, tag); err == nil {
+			r.confirm(ctx, tag)
+			top, info, err = r.pointsTo(ctx, tag)
+		}
+	}
 	if err != nil {
 		return image.Tag{}, r.explain(err, tag)
 	}
@@ -77,6 +83,33 @@ func (r *Repository) Describe(ctx context.Context, tag string, platforms []image
 		return image.Tag{}, r.explain(err, tag)
 	}
 	return out, nil
+}
+
+// pointsTo is what a tag points to, as far as that is remembered.
+func (r *Repository) pointsTo(ctx context.Context, tag string) (tagged, cache.Info, error) {
+	return r.r.tagged.GetOrLoad(ctx, r.key(tag), func(ctx context.Context) (tagged, error) {
+		t, err := ask(ctx, r, tag, func(ctx context.Context, c *client) (tagged, error) { return readManifest(ctx, c, tag) })
+		return t, r.orGone(ctx, tag, err)
+	})
+}
+
+// mayHaveMoved says whether it is time to ask what a tag points to. Each tag has a time of its own.
+func (r *Repository) mayHaveMoved(tag string, age time.Duration) bool {
+	spread := fnv.New32a()
+	_, _ = spread.Write([]byte(tag)) // it never fails
+	if age < tagMemory/2+time.Duration(spread.Sum32()%1024)*(tagMemory/2)/1024 {
+		return false
+	}
+	return r.confirms.Add(1) <= confirmAtOnce || age > confirmLatest
+}
+
+// confirm makes what is remembered of a tag young again, unless the digest that was asked for is another one.
+func (r *Repository) confirm(ctx context.Context, tag string) {
+	key := r.key(tag)
+	digest, info, ok := r.r.digests.Peek(key)
+	if known, _, there := r.r.tagged.Peek(key); ok && there && info.Stale == nil && known.digest == digest {
+		r.r.tagged.Confirm(ctx, key)
+	}
 }
 
 // describeIndex fills in platforms and date of an index. Its images are only fetched for what the index doesn't say.

@@ -38,13 +38,12 @@ func (r *Repository) Pushes(ctx context.Context) ([]image.Tag, error) {
 	if r.instance == nil {
 		return nil, r.tellsNoPushes()
 	}
-	who, err := r.r.acr.identity(r.instance)
-	if err != nil {
+	if _, err := r.r.acr.identity(r.instance); err != nil {
 		return nil, r.problem(err)
 	}
-	key := cache.Key(r.origin, r.path, cache.Fingerprint([]byte(who)))
+	key := r.pushesKey()
 	r.r.asked.note(r.identity, answerKey{r.r.acr.pushes, key})
-	tags, info, err := r.r.acr.pushes.GetOrLoad(ctx, key, func(ctx context.Context) ([]image.Tag, error) {
+	tags, info, err := get(ctx, r, r.r.acr.pushes, key, func(ctx context.Context) ([]image.Tag, error) {
 		tags, err := r.loadPushes(ctx, key)
 		return tags, r.explain(err, "")
 	})
@@ -53,6 +52,18 @@ func (r *Repository) Pushes(ctx context.Context) ([]image.Tag, error) {
 	}
 	r.note(info)
 	return slices.Clone(tags), nil
+}
+
+// pushesKey is empty where the API can't be asked.
+func (r *Repository) pushesKey() string {
+	if r.instance == nil {
+		return ""
+	}
+	who, err := r.r.acr.identity(r.instance)
+	if err != nil {
+		return ""
+	}
+	return cache.Key(r.origin, r.path, r.r.names.Of([]byte(who)))
 }
 
 // loadPushes asks the API. An id that means nothing any more is looked up again, once.

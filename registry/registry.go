@@ -43,6 +43,8 @@ type Options struct {
 	Credentials string
 	// CacheTTL is how long a tag list is fresh; zero: cache.DefaultTTL.
 	CacheTTL time.Duration
+	// Shared is a second level for the caches; the zero value is none.
+	Shared Shared
 	// Log gets what no caller can be told, such as a broken new registries.conf. Nil: logrus.StandardLogger.
 	Log logrus.FieldLogger
 	// Wrap, if set, sees each request that goes out, below retries, limits and caches.
@@ -62,7 +64,8 @@ type Registries struct {
 	override *override
 	requests atomic.Int64
 
-	tags    *cache.Cache[[]string]
+	names   cache.Fingerprints
+	tags    *cache.Cache[*tagList]
 	tagged  *cache.Cache[tagged]  // tag → content, for Describe
 	digests *cache.Cache[string]  // tag → digest, for Digest
 	content *cache.Cache[content] // by digest: manifests and configs
@@ -85,9 +88,12 @@ type host struct {
 }
 
 const (
-	// tagMemory is how long Describe trusts what a tag pointed to. Tags that move are the digest strategy's business, which
-	// asks by Digest; the others hardly ever do.
+	// tagMemory is how long Describe trusts what a tag pointed to, at most. Half of it to all of it, so that a thousand tags that
+	// were read together are not asked about together again.
 	tagMemory = time.Hour
+	// confirmAtOnce is how many of these questions one resolution puts; the rest wait for the next, but not beyond confirmLatest.
+	confirmAtOnce = 32
+	confirmLatest = 24 * time.Hour
 	// The bounds of what is kept.
 	maxHosts   = 256
 	maxClients = 1024 // per host
@@ -121,10 +127,10 @@ func New(o Options) (*Registries, error) {
 		TTL: o.CacheTTL, ErrorTTL: cache.DefaultErrorTTL, StaleFor: cache.DefaultStaleFor, ServeStale: ServeStale, Now: o.Now,
 	}
 	memory := stale
-	memory.TTL, memory.MaxItems = tagMemory, maxTagged
+	memory.TTL, memory.MaxItems = 0, maxTagged // Describe goes by the age
 	r := &Registries{
-		opts: o, conf: conf, override: over,
-		tags:    cache.New[[]string](stale),
+		opts: o, conf: conf, override: over, names: cache.NewFingerprints(o.Shared.Secret),
+		tags:    cache.New[*tagList](stale),
 		digests: cache.New[string](stale),
 		tagged:  cache.New[tagged](memory),
 		content: cache.New[content](cache.Options{ErrorTTL: cache.DefaultErrorTTL, MaxItems: maxContent, Now: o.Now}),
@@ -134,8 +140,11 @@ func New(o Options) (*Registries, error) {
 		hosts:   map[string]*host{},
 		quotas:  map[string]*quota{},
 	}
-	r.acr, err = newACR(o, stale, r.count)
-	return r, err
+	if r.acr, err = newACR(o, stale, r.count); err != nil {
+		return nil, err
+	}
+	r.share(o.Shared)
+	return r, nil
 }
 
 // Repository finds the registry of an image and the credential that applies: the entry's pull-secret where the operator

@@ -32,6 +32,9 @@ type Repository struct {
 	identity string         // see Registries.Identity
 	instance *instancePlace // the listed ACR instance that it is on; nil: none
 
+	since    time.Time    // answers must be younger; zero: by their TTL
+	confirms atomic.Int32 // how many tags Describe has asked about again
+
 	cred    atomic.Pointer[login]
 	noField atomic.Bool  // the Secret argocd/acr would serve, and lacks its field
 	stale   atomic.Int64 // nanoseconds
@@ -42,21 +45,24 @@ type Repository struct {
 func (r *Repository) Tags(ctx context.Context) ([]string, error) {
 	key := r.key()
 	r.r.asked.note(r.identity, answerKey{r.r.tags, key})
-	tags, info, err := r.r.tags.GetOrLoad(ctx, key, r.loadTags)
+	list, info, err := get(ctx, r, r.r.tags, key, r.loadTags)
 	if err != nil {
 		return nil, r.explain(err, "")
 	}
 	r.note(info)
-	return slices.Clone(tags), nil
+	r.r.seen.learn(r.place(), list, r.r.opts.Now())
+	return slices.Clone(list.tags), nil
 }
 
-func (r *Repository) loadTags(ctx context.Context) ([]string, error) {
+func (r *Repository) loadTags(ctx context.Context) (*tagList, error) {
+	if last, _, ok := r.r.tags.Peek(r.key()); ok {
+		r.r.seen.learn(r.place(), last, r.r.opts.Now()) // another replica's, from before
+	}
 	tags, err := ask(ctx, r, "", func(ctx context.Context, c *client) ([]string, error) { return c.list(ctx) })
 	if err != nil {
 		return nil, err
 	}
-	r.r.seen.observe(r.place(), tags, r.r.opts.Now())
-	return tags, nil
+	return r.r.seen.observe(r.place(), tags, r.r.opts.Now()), nil
 }
 
 // Digest is what a tag points to, asked anew when the last answer is older than the TTL of tag lists.
@@ -66,7 +72,7 @@ func (r *Repository) Digest(ctx context.Context, tag string) (string, error) {
 	}
 	key := r.key(tag)
 	r.r.asked.note(r.identity, answerKey{r.r.digests, key})
-	digest, info, err := r.r.digests.GetOrLoad(ctx, key, func(ctx context.Context) (string, error) {
+	digest, info, err := get(ctx, r, r.r.digests, key, func(ctx context.Context) (string, error) {
 		d, err := ask(ctx, r, tag, func(ctx context.Context, c *client) (string, error) { return c.digest(ctx, tag) })
 		return d, r.orGone(ctx, tag, err)
 	})
@@ -74,7 +80,30 @@ func (r *Repository) Digest(ctx context.Context, tag string) (string, error) {
 		return "", r.explain(err, tag)
 	}
 	r.note(info)
+	if known, _, ok := r.r.tagged.Peek(key); ok && known.digest != digest && info.Stale == nil {
+		r.r.tagged.MarkStale(key) // it was moved: Describe reads it again
+	}
 	return digest, nil
+}
+
+// Since makes this Repository's lists and digests answers to questions put after a moment.
+func (r *Repository) Since(moment time.Time) { r.since = moment }
+
+// Lists says whether a tag is in the list that is known, without asking.
+func (r *Repository) Lists(tag string) bool {
+	if list, _, ok := r.r.tags.Peek(r.key()); ok && slices.Contains(list.tags, tag) {
+		return true
+	}
+	pushes, _, _ := r.r.acr.pushes.Peek(r.pushesKey())
+	return slices.ContainsFunc(pushes, func(t image.Tag) bool { return t.Name == tag })
+}
+
+// get asks a cache, for what is young enough.
+func get[T any](ctx context.Context, r *Repository, c *cache.Cache[T], key string, load func(context.Context) (T, error)) (T, cache.Info, error) {
+	if r.since.IsZero() {
+		return c.GetOrLoad(ctx, key, load)
+	}
+	return c.GetSince(ctx, key, r.since, load)
 }
 
 // Staleness is how old the oldest answer was that stood in for one that could not be had; zero when all were fresh.
@@ -96,14 +125,14 @@ func (r *Repository) orGone(ctx context.Context, tag string, err error) error {
 	if !errors.As(err, &e) || e.Status != http.StatusNotFound {
 		return err
 	}
-	tags, info, known := r.r.tags.Peek(r.key())
-	if !known || info.Stale != nil || slices.Contains(tags, tag) {
+	list, info, known := r.r.tags.Peek(r.key())
+	if !known || info.Stale != nil || slices.Contains(list.tags, tag) {
 		var listErr error
-		if tags, _, listErr = r.r.tags.Refresh(ctx, r.key(), r.loadTags); listErr != nil {
+		if list, _, listErr = r.r.tags.Refresh(ctx, r.key(), r.loadTags); listErr != nil {
 			return listErr
 		}
 	}
-	if slices.Contains(tags, tag) {
+	if slices.Contains(list.tags, tag) {
 		return err
 	}
 	return fmt.Errorf("%s/%s:%s: %w", r.host, r.path, tag, image.ErrTagGone)
@@ -126,7 +155,7 @@ func (r *Repository) place() string { return cache.Key(r.origin, r.path) }
 
 // key names an answer: what a credential may see, no other one is shown.
 func (r *Repository) key(parts ...string) string {
-	return cache.Key(append([]string{r.origin, r.path, r.cred.Load().fingerprint()}, parts...)...)
+	return cache.Key(append([]string{r.origin, r.path, r.cred.Load().fingerprint(r.r.names)}, parts...)...)
 }
 
 // client is the one for this repository and credential.

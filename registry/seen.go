@@ -16,6 +16,7 @@ type sightings struct {
 
 type sighting struct {
 	at   time.Time            // of the last list
+	last *tagList             // that it was made of
 	tags map[string]time.Time // zero: there from the beginning
 }
 
@@ -29,23 +30,47 @@ func (s *sighting) since(tag string, now time.Time) time.Time {
 
 func newSightings() *sightings { return &sightings{repos: map[string]*sighting{}} }
 
-// observe takes note of a fresh list. Tags that are gone are forgotten.
-func (s *sightings) observe(repo string, tags []string, now time.Time) {
+// observe takes note of a fresh list, and makes what is kept of it. Tags that are gone are forgotten.
+func (s *sightings) observe(repo string, tags []string, now time.Time) *tagList {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old := s.repos[repo]
-	next := &sighting{at: now, tags: make(map[string]time.Time, len(tags))}
-	for _, t := range tags {
-		first := time.Time{}
-		if old != nil {
-			first = old.since(t, now)
+	list := &tagList{tags: tags}
+	for t, first := range s.keep(repo, list, now).tags {
+		if first.IsZero() {
+			continue
 		}
-		next.tags[t] = first
+		if list.seen == nil {
+			list.seen = map[string]time.Time{}
+		}
+		list.seen[t] = first
+	}
+	return list
+}
+
+// learn takes note of a list that another process made. It does nothing with one that is known already.
+func (s *sightings) learn(repo string, list *tagList, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old := s.repos[repo]; old == nil || old.last != list {
+		s.keep(repo, list, now)
+	}
+}
+
+// keep replaces what is known of a repository. A tag that is new here was first seen when the list says, or else now.
+func (s *sightings) keep(repo string, list *tagList, now time.Time) *sighting {
+	old := s.repos[repo]
+	next := &sighting{at: now, last: list, tags: make(map[string]time.Time, len(list.tags))}
+	for _, t := range list.tags {
+		next.tags[t] = list.seen[t]
+		if old != nil && next.tags[t].IsZero() {
+			next.tags[t] = old.since(t, now)
+		}
 	}
 	if old == nil && len(s.repos) >= maxSeen {
 		s.dropOldest()
 	}
 	s.repos[repo] = next
+	return next
 }
 
 func (s *sightings) first(repo, tag string) time.Time {

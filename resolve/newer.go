@@ -65,11 +65,11 @@ func (r *resolution) keyOf(tag string) string {
 }
 
 func (r *resolution) builtLater(ctx context.Context, tag, than string) (bool, error) {
-	a, err := r.repo.Describe(ctx, tag, r.policy.Platforms)
+	a, err := r.describeNow(ctx, tag)
 	if err != nil {
 		return false, fmt.Errorf("asking about tag %s: %w", tag, err)
 	}
-	b, err := r.repo.Describe(ctx, than, r.policy.Platforms)
+	b, err := r.describeNow(ctx, than)
 	switch {
 	case errors.Is(err, image.ErrNotImage):
 		return true, nil

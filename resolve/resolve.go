@@ -20,7 +20,8 @@ type Repository interface {
 	// Describe gives digest, build date and platforms of a tag; platforms (empty: all) restricts whose dates count.
 	// Errors wrap image.ErrNotImage or image.ErrTagGone where those apply.
 	Describe(ctx context.Context, tag string, platforms []image.Platform) (image.Tag, error)
-	// Digest is the current digest of a tag (one HEAD request). Errors are those of Describe.
+	// Digest is the current digest of a tag (one HEAD request). Errors are those of Describe. What Describe says afterwards is of
+	// this digest, or of a newer one.
 	Digest(ctx context.Context, tag string) (string, error)
 }
 
@@ -86,7 +87,7 @@ func (r *resolution) run(ctx context.Context) ([]*candidate, error) {
 		if candidates, err = r.describeAll(ctx, candidates); err != nil {
 			return nil, err
 		}
-		return r.rank(s, candidates)
+		return r.rankAsTheyAre(ctx, s, candidates)
 	}
 	ranked, err := r.rank(s, candidates)
 	if err != nil {

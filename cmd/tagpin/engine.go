@@ -79,6 +79,7 @@ func (f engineFlags) open(flags *pflag.FlagSet, credentials string) (*engine, er
 		Credentials:  credentials,
 		CacheTTL:     f.cacheTTL,
 		Told:         counted.Attempt,
+		Shared:       sharedCaches(client, log),
 		Log:          log,
 	})
 	if err != nil {
@@ -90,10 +91,16 @@ func (f engineFlags) open(flags *pflag.FlagSet, credentials string) (*engine, er
 
 // Resolve implements plugin.Resolver.
 func (e *engine) Resolve(ctx context.Context, app image.Application, entry image.Entry) (image.Choice, error) {
+	return e.ResolveSince(ctx, app, entry, time.Time{})
+}
+
+// ResolveSince is Resolve from answers to questions that were put after a moment.
+func (e *engine) ResolveSince(ctx context.Context, app image.Application, entry image.Entry, moment time.Time) (image.Choice, error) {
 	repo, err := e.registries.Repository(ctx, app, entry)
 	if err != nil {
 		return image.Choice{Image: entry.Image}, err
 	}
+	repo.Since(moment)
 	choice, err := resolve.Resolve(ctx, repo, entry, time.Now())
 	choice.Stale = repo.Staleness()
 	return choice, err

@@ -12,6 +12,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/pflag"
 
+	"github.com/tagpin/tagpin/cache"
 	"github.com/tagpin/tagpin/image"
 	"github.com/tagpin/tagpin/reconcile"
 	"github.com/tagpin/tagpin/redis"
@@ -53,6 +54,19 @@ func (e expiryFlag) check() error {
 		return errors.New("--application-expiry must be more than 24h: so long Argo CD doesn't render an application of which nothing changes")
 	}
 	return nil
+}
+
+// sharedCaches is none without a Redis, and without a secret for the names of credentials.
+func sharedCaches(client *redis.Client, log *logrus.Logger) registry.Shared {
+	if client == nil {
+		return registry.Shared{}
+	}
+	secret := client.Secret("fingerprints")
+	if secret == nil {
+		log.Info("Redis has no password, and there is no --redis-hmac-key: answers of registries are not shared, since their keys would tell of credentials")
+		return registry.Shared{}
+	}
+	return registry.Shared{Secret: secret, Level: func(kind string, keep time.Duration) cache.Remote { return client.Level(kind, keep) }}
 }
 
 // A sharing is what this process has in common with its replicas.

@@ -222,11 +222,28 @@ type updateResolver struct {
 
 // Resolve implements reconcile.Resolver.
 func (r updateResolver) Resolve(ctx context.Context, app image.Application, entry image.Entry) (image.Choice, error) {
-	choice, err := r.Resolver.Resolve(ctx, app, entry)
+	return withReasons(r.Resolver.Resolve(ctx, app, entry))
+}
+
+// ResolveSince implements reconcile.Rechecker.
+func (r updateResolver) ResolveSince(ctx context.Context, app image.Application, entry image.Entry, moment time.Time) (image.Choice, error) {
+	return withReasons(r.e.ResolveSince(ctx, app, entry, moment))
+}
+
+func withReasons(choice image.Choice, err error) (image.Choice, error) {
 	if err == nil && choice.Tag == "" {
 		err = resolve.NoMatch(choice)
 	}
 	return choice, err
+}
+
+// Lists implements reconcile.Rechecker.
+func (r updateResolver) Lists(ctx context.Context, app image.Application, entry image.Entry, tag string) (bool, error) {
+	repo, err := r.e.registries.Repository(ctx, app, entry)
+	if err != nil {
+		return false, err
+	}
+	return repo.Lists(tag), nil
 }
 
 // Newer implements reconcile.Resolver.

@@ -131,10 +131,20 @@ func (w *world) updaterOf(ttl time.Duration, o writeback.Options) *updater {
 type resolver struct{ r *registry.Registries }
 
 func (r resolver) Resolve(ctx context.Context, app image.Application, e image.Entry) (image.Choice, error) {
+	return r.ResolveSince(ctx, app, e, time.Time{})
+}
+
+func (r resolver) Lists(ctx context.Context, app image.Application, e image.Entry, tag string) (bool, error) {
+	repo, err := r.r.Repository(ctx, app, e)
+	return err == nil && repo.Lists(tag), err
+}
+
+func (r resolver) ResolveSince(ctx context.Context, app image.Application, e image.Entry, moment time.Time) (image.Choice, error) {
 	repo, err := r.r.Repository(ctx, app, e)
 	if err != nil {
 		return image.Choice{}, err
 	}
+	repo.Since(moment)
 	choice, err := resolve.Resolve(ctx, repo, e, time.Now())
 	choice.Stale = repo.Staleness()
 	return choice, err
