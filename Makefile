@@ -14,7 +14,7 @@ LIGHT     := ./image ./resolve ./cache ./config ./registry ./reconcile ./redis .
 export CGO_ENABLED := 0
 export GOFLAGS := $(GOFLAGS) -trimpath
 
-.PHONY: all build tools test race lint parity bench acr demo e2e deps image image-test release clean
+.PHONY: all build tools test race lint parity bench acr demo record e2e deps image image-test release clean
 
 all: build
 
@@ -56,6 +56,10 @@ acr: deps ## a fake of Alibaba Cloud Container Registry under its own names, to 
 
 demo: build ## the main job, with nothing to configure
 	@$(GO) run ./examples/demo
+
+record: build ## docs/demo.svg: what make demo shows, as a picture
+	$(GO) run ./examples/demo > $(BIN)/demo.txt
+	$(GO) run ./examples/record -title 'make demo' -from 'Somebody pushes v2.0' -to 'v2.1 is newer' < $(BIN)/demo.txt > docs/demo.svg
 
 e2e: build tools ## the guide on a real Argo CD control plane; the first time builds Argo CD and Kubernetes (RUN=regexp: some of it)
 	@test/deps.sh e2e
