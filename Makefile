@@ -54,6 +54,9 @@ bench: deps ## speed, as ratios and counts
 acr: deps ## a fake of Alibaba Cloud Container Registry under its own names, to try things out; ACR="--help" for what it can do
 	@$(GO) run ./test/acr/run $(ACR)
 
+sim: ## the update loop of up to 10,000 applications, in virtual time
+	$(GO) test ./test/sim -run '^TestSimulate$$' -count 1 -v -timeout 0 -args -sim $(SIM)
+
 demo: build ## the main job, with nothing to configure
 	@$(GO) run ./examples/demo
 

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 )
 
@@ -26,16 +27,25 @@ type vocabulary struct {
 	params  map[string]slot
 	env     map[string]slot
 	aliases []string
-	// owner is the parameter's name behind each name in env, sorted those names in order.
-	owner  map[string]string
-	sorted []string
+	// owner is the parameter's name behind each name in env.
+	owner map[string]string
 }
 
-func newVocabulary(list []Listed) (vocabulary, error) {
+// definitions are Definitions, made once: each check of each application looks into them.
+var definitions = sync.OnceValue(Definitions)
+
+// common is the vocabulary of an application without aliases. What it gives is cloned before something is added.
+var common = sync.OnceValues(func() (vocabulary, error) {
 	v := vocabulary{params: map[string]slot{}, env: map[string]slot{}, owner: map[string]string{}}
-	if err := v.addAll(application, "", func(d Definition) bool { return !d.AliasOnly }); err != nil {
+	return v, v.addAll(application, "", func(d Definition) bool { return !d.AliasOnly })
+})
+
+func newVocabulary(list []Listed) (vocabulary, error) {
+	v, err := common()
+	if err != nil {
 		return v, err
 	}
+	v.params, v.env, v.owner = maps.Clone(v.params), maps.Clone(v.env), maps.Clone(v.owner)
 	for i, l := range list {
 		if l.Alias == "" {
 			continue
@@ -45,16 +55,16 @@ func newVocabulary(list []Listed) (vocabulary, error) {
 			return v, err
 		}
 	}
-	v.sorted = slices.Sorted(maps.Keys(v.env))
 	return v, nil
 }
 
 func (v vocabulary) addAll(entry int, before string, applies func(Definition) bool) error {
-	for _, def := range Definitions() {
-		if !applies(def) {
+	all := definitions()
+	for i := range all {
+		if !applies(all[i]) {
 			continue
 		}
-		if err := v.add(before+def.Name, slot{entry, &def}); err != nil {
+		if err := v.add(before+all[i].Name, slot{entry, &all[i]}); err != nil {
 			return err
 		}
 	}
@@ -100,7 +110,7 @@ func (v vocabulary) parameter(name string) (slot, error) {
 	if bare == "tag-match" || strings.HasSuffix(bare, ".tag-match") {
 		return slot{}, fmt.Errorf("parameter %q: its name is allow-tags now", name)
 	}
-	for _, def := range Definitions() {
+	for _, def := range definitions() {
 		if def.AliasOnly && bare == def.Name {
 			return slot{}, fmt.Errorf("parameter %q belongs to one image: give it an alias in image-list, <alias>=<image>, "+
 				"and write <alias>.%s", name, bare)
@@ -128,12 +138,12 @@ func (v vocabulary) environment(name string) (s slot, ours bool, err error) {
 	if s, ours = v.env[name]; ours {
 		return s, true, nil
 	}
-	for _, known := range v.sorted {
+	for _, known := range slices.Sorted(maps.Keys(v.env)) {
 		if slip(name, known) {
 			return slot{}, false, fmt.Errorf("plugin.env %s is nearly %s: correct it, or rename it if it is your own", name, known)
 		}
 	}
-	for _, def := range Definitions() {
+	for _, def := range definitions() {
 		if len(v.aliases) > 0 && distinctive(def) && strings.HasSuffix(name, "_"+EnvName(def.Name)) {
 			return slot{}, false, fmt.Errorf("plugin.env %s sets %s of an image that is not there: the aliases in image-list are %s; "+
 				"rename it if it is your own", name, def.Name, strings.Join(v.aliases, ", "))
