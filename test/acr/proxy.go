@@ -91,14 +91,17 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer inner.Close()
-	w.WriteHeader(http.StatusOK)
-	conn, _, err := w.(http.Hijacker).Hijack()
+	conn, buffered, err := w.(http.Hijacker).Hijack()
 	if err != nil {
 		return
 	}
 	defer conn.Close()
+	// Only now: the client speaks at once, and what it says must not be read by the server that let go of it.
+	if _, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n"); err != nil {
+		return
+	}
 	go func() {
-		_, _ = io.Copy(inner, conn)
+		_, _ = io.Copy(inner, buffered)
 		inner.Close()
 	}()
 	_, _ = io.Copy(conn, inner)
