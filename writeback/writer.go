@@ -66,6 +66,9 @@ func New(o Options) (*Writer, error) {
 		}
 		o.Template = t
 	}
+	if o.Git.Tokens == nil {
+		o.Git.Tokens = &git.Tokens{}
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}

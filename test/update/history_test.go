@@ -1,9 +1,13 @@
 package update
 
 import (
+	"bytes"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/tagpin/tagpin/image"
+	"github.com/tagpin/tagpin/reconcile"
 	"github.com/tagpin/tagpin/test/acr"
 )
 
@@ -105,5 +109,54 @@ func TestSharedTargetSamePolicy(t *testing.T) {
 	}
 	if n := w.line("demo", "rev-list", "--count", "main"); n != "4" {
 		t.Errorf("%s commits, want the first and one per tag", n)
+	}
+}
+
+// Where the commits that are read don't tell who pinned a tag, a person did.
+func TestPinOlderThanTheBound(t *testing.T) {
+	w := newWorld(t)
+	w.pinned("demo")
+	var history bytes.Buffer
+	for i := range 2010 {
+		fmt.Fprintf(&history, "commit refs/heads/main\ncommitter %s %d +0000\ndata 4\nwork\n", ada, 1_700_000_000+i)
+		if i == 0 {
+			history.WriteString("from refs/heads/main^0\n")
+		}
+		fmt.Fprintf(&history, "M 100644 inline notes\ndata %d\n%d\n\n", len(fmt.Sprint(i)), i)
+	}
+	w.git.Import("demo", history.Bytes())
+	tip := w.git.Tip("demo", "main")
+	u := w.updater(ttl)
+	for range 2 {
+		u.check(t, w.hint("demo", "gitops-demo", "helm"))
+		wantState(t, u.status(t, "gitops-demo"), image.Held, "the commits that were read don't tell who pinned v1.0, so it counts as a person's: delete the pin")
+	}
+	if w.git.Tip("demo", "main") != tip {
+		t.Error("a pin of nobody knows whom was overwritten")
+	}
+	w.git.Import("demo", []byte("commit refs/heads/main\ncommitter "+ada+" 1760000000 +0000\ndata 6\ndelete\nfrom refs/heads/main^0\nD "+pinFile+"\n\n"))
+	u.check(t, w.hint("demo", "gitops-demo", "helm"))
+	wantState(t, u.status(t, "gitops-demo"), image.Updated, "")
+}
+
+// A render of an older commit tells the parameters of that time, and they count for nothing, however late they come.
+func TestParametersOfAnOlderCommit(t *testing.T) {
+	w := newWorld(t)
+	w.git.Create("demo", chart())
+	w.reg.Push(echo, "v1.9", acr.Image{})
+	w.reg.Push(echo, "v2.0", acr.Image{})
+	old := w.hint("demo", "gitops-demo", "helm", "image-list", "echoserver="+echoServer+":^1")
+	w.git.CommitAs("demo", "main", ada, "work", map[string]string{"README.md": "newer\n"})
+	now := w.hint("demo", "gitops-demo", "helm", "image-list", "echoserver="+echoServer+":^2")
+	old.Seen = now.Seen.Add(time.Minute)
+	u := w.updater(ttl)
+	for _, order := range [][]reconcile.Hint{{now, old}, {old, now}, {old}} {
+		u.check(t, order...)
+		if got := w.git.File("demo", "main", pinFile); got != pins("v2.0") {
+			t.Fatalf("pinned by the parameters of an older commit: %s", got)
+		}
+	}
+	if n := w.line("demo", "rev-list", "--count", "main"); n != "3" {
+		t.Errorf("%s commits, want those of the person and the pin", n)
 	}
 }

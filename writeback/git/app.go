@@ -2,6 +2,7 @@ package git
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/bradleyfalzon/ghinstallation/v2"
 )
@@ -20,6 +22,37 @@ type App struct {
 	PrivateKey []byte
 	// BaseURL is the API of a GitHub Enterprise server ("https://ghe.example.com/api/v3"); empty means api.github.com.
 	BaseURL string
+}
+
+// Tokens keeps the tokens of GitHub Apps for all Repositories that share it; otherwise each of them asks for its own.
+type Tokens struct {
+	mu    sync.Mutex
+	known map[[sha256.Size]byte]*appToken
+}
+
+// maxTokens bounds the memory; a token that is forgotten is asked for again.
+const maxTokens = 1000
+
+// of gives the token of an app, which is made by the first who asks.
+func (t *Tokens) of(app App, r Remote, o Options) (*appToken, error) {
+	if t == nil {
+		return newAppToken(app, r, o)
+	}
+	key := sha256.Sum256(fmt.Appendf(nil, "%d %d %q %q %q %q %t", app.ID, app.InstallationID, app.PrivateKey, app.BaseURL, r.CA, r.Proxy, o.AllowHTTP))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if token, known := t.known[key]; known {
+		return token, nil
+	}
+	token, err := newAppToken(app, r, o)
+	if err != nil {
+		return nil, err
+	}
+	if t.known == nil || len(t.known) >= maxTokens {
+		t.known = map[[sha256.Size]byte]*appToken{}
+	}
+	t.known[key] = token
+	return token, nil
 }
 
 type appToken struct {
@@ -81,6 +114,9 @@ func (t *appToken) get(ctx context.Context) (string, error) {
 		return "", e
 	}
 	e := &Error{Kind: Network, Remote: t.shown, Detail: "no token for the GitHub App: its API can't be reached"}
+	if untrusted := (*tls.CertificateVerificationError)(nil); errors.As(err, &untrusted) {
+		e.Kind, e.Detail = TLS, "no token for the GitHub App: "+tlsDetail
+	}
 	if answer := (*ghinstallation.HTTPError)(nil); errors.As(err, &answer) && answer.Response != nil {
 		e.Kind, e.Detail = Server, fmt.Sprintf("no token for the GitHub App: its API answered %d", answer.Response.StatusCode)
 		if answer.Response.StatusCode < 500 {

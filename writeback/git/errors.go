@@ -77,6 +77,8 @@ type symptom struct {
 	detail string
 }
 
+const tlsDetail = "the TLS connection could not be trusted: give the server's CA, or correct its certificate; checking is never turned off"
+
 const corruptDetail = "the local cache was damaged and has been deleted: begin again from the branch's tip"
 
 // symptoms is a table made once.
@@ -95,7 +97,7 @@ var symptoms = []symptom{
 	sign(`returned error: 429`, Server, "the server asks to slow down (429)"),
 	sign(`returned error: 5\d\d`, Server, "the server failed (5xx)"),
 	sign(`returned error: 4\d\d`, Garbage, "the server refused the request (4xx): this may be no Git address"),
-	sign(`SSL|certificate|gnutls|TLS`, TLS, "the TLS connection could not be trusted: give the server's CA, or correct its certificate; checking is never turned off"),
+	sign(`SSL|certificate|gnutls|TLS`, TLS, tlsDetail),
 	sign(`mismatched algorithms|object[- ]format|does not support algorithm`, ObjectFormat, "the repository uses SHA-256 object names, which are not supported"),
 	sign(`not our ref|unadvertised object|couldn't find remote ref|wanted-ref`, Gone, "the commit is no longer on the server"),
 	sign(`transport '.*' not allowed`, BadAddress, "the address leads to a way of transport that is refused"),

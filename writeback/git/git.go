@@ -52,6 +52,8 @@ type Options struct {
 	MaxCacheBytes int64
 	// Transport is how GitHub's API is reached; nil takes net/http's own with the remote's CA.
 	Transport http.RoundTripper
+	// Tokens are shared by Repositories; nil where each has its own.
+	Tokens *Tokens
 	// OnExit is told of every git process that ended: its first argument and its state. It may be nil.
 	OnExit func(command string, state *os.ProcessState)
 }
@@ -102,7 +104,7 @@ func Open(cacheDir string, r Remote, o Options) (*Repository, error) {
 	}
 	repository := &Repository{remote: r, address: a, options: o, root: cacheDir, dir: filepath.Join(cacheDir, name), program: program}
 	if r.Credentials.GitHubApp != nil {
-		if repository.token, err = newAppToken(*r.Credentials.GitHubApp, r, o); err != nil {
+		if repository.token, err = o.Tokens.of(*r.Credentials.GitHubApp, r, o); err != nil {
 			return nil, err
 		}
 	}
