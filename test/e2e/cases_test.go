@@ -214,7 +214,7 @@ func madeAgain(t *testing.T, w *world) {
 }
 
 // slow is a template that keeps a render busy for seconds.
-const slow = `{{- range $i := until 2000 }}{{ range $j := until 2000 }}{{ $_ := printf "%d %d" $i $j }}{{ end }}{{ end }}`
+const slow = `{{- range $i := until 1000 }}{{ range $j := until 1000 }}{{ $_ := printf "%d %d" $i $j }}{{ end }}{{ end }}`
 
 // A sidecar that ends in the middle of a render costs that render: the next one is as ever, and no application changes.
 func killedInRender(t *testing.T, w *world) {
@@ -223,6 +223,8 @@ func killedInRender(t *testing.T, w *world) {
 	w.create(a)
 	eventually(t, "slow is deployed", func() error { return w.deployed(a, "v2.0") })
 
+	// A commit with other files: what was rendered once is not rendered again.
+	w.git.CommitAs("you/slow", "main", "A Person <person@example.com>", "as slow as before", map[string]string{"helm/templates/slow.yaml": slow + "\n"})
 	refreshed := make(chan string, 1)
 	go func() {
 		out, _ := w.try("argocd", "app", "get", "slow", "--hard-refresh")
@@ -236,8 +238,9 @@ func killedInRender(t *testing.T, w *world) {
 	})
 	w.sidecar.Load().kill()
 	w.startTagpin(fast...)
-	out := <-refreshed
-	t.Logf("what argocd app get says of it:\n%s", out)
+	if out := <-refreshed; !strings.Contains(out, "plugin sidecar failed") {
+		t.Errorf("argocd app get doesn't tell of the render that was killed:\n%s", out)
+	}
 	w.argocd("app", "get", "slow", "--hard-refresh")
 	if err := w.deployed(a, "v2.0"); err != nil {
 		t.Errorf("after one more render: %v", err)
