@@ -51,6 +51,7 @@ type parsedChart struct {
 	origin    *chart.Chart // which no render uses itself
 	templates engine.Templates
 	documents documents
+	schemas   schemas
 }
 
 // load parses the files of a chart, unless it did that before. With a *missingError it returns the chart as well.

@@ -44,7 +44,7 @@ func helmTemplate(ctx context.Context, t *tree, dir string, r *Request) ([]byte,
 	if err := interrupted(ctx); err != nil {
 		return nil, err
 	}
-	top, err := renderValues(c, vals, r)
+	top, err := renderValues(parsed, c, vals, r)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func completeChart(t *tree, dir string, r *Request) (*parsedChart, error) {
 }
 
 // renderValues is the root object of the templates: .Values, .Release, .Capabilities, .Chart.
-func renderValues(c *chart.Chart, vals map[string]any, r *Request) (chartutil.Values, error) {
+func renderValues(p *parsedChart, c *chart.Chart, vals map[string]any, r *Request) (chartutil.Values, error) {
 	name := releaseName(r)
 	if err := chartutil.ValidateReleaseName(name); err != nil {
 		return nil, fmt.Errorf("release name %q: %w; set helm.releaseName", name, err)
@@ -97,12 +97,17 @@ func renderValues(c *chart.Chart, vals map[string]any, r *Request) (chartutil.Va
 		return nil, fmt.Errorf("processing dependencies: %w", err)
 	}
 	if !r.Helm.SkipSchemaValidation {
-		if err := localSchemas(c); err != nil {
+		if err := p.schemas.compile(c); err != nil {
 			return nil, err
 		}
 	}
 	opts := chartutil.ReleaseOptions{Name: name, Namespace: releaseNamespace(r), Revision: 1, IsInstall: true}
-	return chartutil.ToRenderValuesWithSchemaValidation(c, vals, opts, caps, r.Helm.SkipSchemaValidation)
+	top, err := chartutil.ToRenderValuesWithSchemaValidation(c, vals, opts, caps, true)
+	if err != nil || r.Helm.SkipSchemaValidation {
+		return top, err
+	}
+	merged, _ := top["Values"].(chartutil.Values)
+	return top, p.schemas.validate(c, merged)
 }
 
 func releaseName(r *Request) string {

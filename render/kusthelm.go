@@ -85,7 +85,7 @@ func (c *chartInflation) manifests() ([]byte, error) {
 		return nil, err
 	}
 	r := c.request()
-	top, err := renderValues(loaded, vals, r)
+	top, err := renderValues(parsed, loaded, vals, r)
 	if err != nil {
 		return nil, err
 	}

@@ -4,44 +4,105 @@ import (
 	"bytes"
 	"fmt"
 	"net/url"
+	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chartutil"
 )
 
-// localSchemas refuses a values.schema.json that refers to anything outside of itself. Helm would fetch it, from the network
-// or from this machine's files, while it compiles the schema: so it is compiled here first, with a loader that loads nothing.
-func localSchemas(c *chart.Chart) error {
+// schemas keeps the compiled values.schema.json of a chart and its subcharts, by their text. Its zero value is ready.
+type schemas struct {
+	mu    sync.Mutex
+	known map[string]*jsonschema.Schema
+}
+
+// compile refuses a schema that refers to anything outside of itself. Helm would fetch it, from the network or from this
+// machine's files, while it compiles the schema: so all are compiled here first, with a loader that loads nothing.
+func (s *schemas) compile(c *chart.Chart) error {
 	if c.Schema != nil {
-		if err := localSchema(c.Schema); err != nil {
+		if _, err := s.schema(c.Schema); err != nil {
 			return fmt.Errorf("values.schema.json of chart %s: %w", c.Name(), err)
 		}
 	}
 	for _, sub := range c.Dependencies() {
-		if err := localSchemas(sub); err != nil {
+		if err := s.compile(sub); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func localSchema(schema []byte) error {
+func (s *schemas) schema(text []byte) (*jsonschema.Schema, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known, ok := s.known[string(text)]; ok {
+		return known, nil
+	}
+	compiled, err := localSchema(text)
+	if err != nil {
+		return nil, err
+	}
+	if s.known == nil {
+		s.known = map[string]*jsonschema.Schema{}
+	}
+	s.known[string(text)] = compiled
+	return compiled, nil
+}
+
+// validate checks values that compile has prepared for. Helm's own check, which compiles everything again, only says what is
+// wrong.
+func (s *schemas) validate(c *chart.Chart, values chartutil.Values) error {
+	if s.valid(c, values) {
+		return nil
+	}
+	if err := chartutil.ValidateAgainstSchema(c, values); err != nil {
+		return fmt.Errorf("values don't meet the specifications of the schema(s) in the following chart(s):\n%w", err)
+	}
+	return nil
+}
+
+func (s *schemas) valid(c *chart.Chart, values map[string]any) (valid bool) {
+	defer func() {
+		if recover() != nil {
+			valid = false // Helm makes an error of it
+		}
+	}()
+	if c.Schema != nil {
+		compiled, err := s.schema(c.Schema)
+		if err != nil || compiled.Validate(chartutil.Values(values).AsMap()) != nil {
+			return false
+		}
+	}
+	for _, sub := range c.Dependencies() {
+		below, there := values[sub.Name()]
+		if !there || below == nil {
+			continue
+		}
+		if m, ok := below.(map[string]any); !ok || !s.valid(sub, m) {
+			return false
+		}
+	}
+	return true
+}
+
+func localSchema(schema []byte) (*jsonschema.Schema, error) {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	const name = "file:///values.schema.json" // as Helm calls it: relative references are resolved against it
 	compiler := jsonschema.NewCompiler()
 	refuse := &noLoader{}
 	compiler.UseLoader(refuse)
 	if err := compiler.AddResource(name, doc); err != nil {
-		return err
+		return nil, err
 	}
-	_, err = compiler.Compile(name)
+	compiled, err := compiler.Compile(name)
 	if refuse.asked != nil {
-		return refuse.asked
+		return nil, refuse.asked
 	}
-	return err
+	return compiled, err
 }
 
 // A noLoader remembers what it was asked for.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,9 +43,9 @@ type Options struct {
 type Pool struct {
 	o       Options
 	slots   chan struct{}
-	idle    chan *process
 	open    atomic.Bool // workers are started without a network namespace
 	mu      sync.Mutex
+	idle    []*process // the one that rendered last is the last
 	closed  bool
 	running sync.WaitGroup
 }
@@ -58,12 +59,12 @@ func NewPool(o Options) (*Pool, error) {
 		o.Log = logrus.StandardLogger()
 	}
 	o.Size = max(o.Size, 1)
-	p := &Pool{o: o, slots: make(chan struct{}, o.Size), idle: make(chan *process, o.Size)}
+	p := &Pool{o: o, slots: make(chan struct{}, o.Size)}
 	first, err := p.start()
 	if err != nil {
 		return nil, err
 	}
-	p.idle <- first
+	p.idle = append(p.idle, first)
 	return p, nil
 }
 
@@ -96,7 +97,7 @@ func (p *Pool) Render(ctx context.Context, r render.Request) (render.Result, err
 	case <-ctx.Done():
 		return render.Result{}, interrupted(ctx)
 	}
-	w, err := p.take()
+	w, err := p.take(r.Path)
 	if err != nil {
 		return render.Result{}, err
 	}
@@ -106,7 +107,7 @@ func (p *Pool) Render(ctx context.Context, r render.Request) (render.Result, err
 		w.end()
 		p.replace()
 	} else {
-		p.idle <- w // never full: as many as there are slots
+		p.release(w)
 	}
 	if err != nil {
 		return render.Result{}, err
@@ -123,26 +124,49 @@ func (p *Pool) enter() bool {
 	return !p.closed
 }
 
-func (p *Pool) take() (*process, error) {
-	select {
-	case w := <-p.idle:
-		return w, nil
-	default:
+// take gives a worker that has rendered path before, and so knows its chart, or else the one that rendered last: it has the
+// most that another chart can use, and those that are not needed stay small.
+func (p *Pool) take(path string) (*process, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := len(p.idle) - 1
+	if last < 0 {
 		return p.start()
 	}
+	for i := last; i >= 0; i-- {
+		if p.idle[i].paths[path] {
+			last = i
+			break
+		}
+	}
+	w := p.idle[last]
+	p.idle = slices.Delete(p.idle, last, last+1)
+	w.paths[path] = true
+	return w, nil
+}
+
+// release makes a worker available. There are never more than slots.
+func (p *Pool) release(w *process) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.idle = append(p.idle, w)
 }
 
 // replace starts the worker that the next render takes. A failure is the next render's to tell: it tries again.
 func (p *Pool) replace() {
-	w, err := p.start()
-	if err != nil {
-		return
+	if w, err := p.start(); err == nil {
+		p.release(w)
 	}
-	select {
-	case p.idle <- w:
-	default:
-		w.end()
+}
+
+// Memory is what the idle workers hold for themselves, in bytes.
+func (p *Pool) Memory() (sum int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range p.idle {
+		sum += Held(w.cmd.Process.Pid)
 	}
+	return sum
 }
 
 // ask sends one request. After an error the worker is of no use.
@@ -152,7 +176,7 @@ func (p *Pool) ask(ctx context.Context, w *process, r render.Request) (answer, e
 	go func() {
 		err := send(w.requests, r)
 		if err == nil {
-			err = receive(w.answers, &a)
+			err = receiveAnswer(w.answers, &a)
 		}
 		done <- err
 	}()
@@ -208,12 +232,8 @@ func (p *Pool) Close() {
 	p.closed = true
 	p.mu.Unlock()
 	p.running.Wait()
-	for {
-		select {
-		case w := <-p.idle:
-			w.end()
-		default:
-			return
-		}
+	for _, w := range p.idle {
+		w.end()
 	}
+	p.idle = nil
 }

@@ -139,8 +139,7 @@ func TestWorkerHasNothing(t *testing.T) {
 	if _, err := p.Render(t.Context(), chart(t, good)); err != nil {
 		t.Fatal(err)
 	}
-	w := <-p.idle
-	defer func() { p.idle <- w }()
+	w := p.idle[0]
 	proc := fmt.Sprintf("/proc/%d/", w.cmd.Process.Pid)
 	if env, err := os.ReadFile(proc + "environ"); err != nil || len(env) > 0 {
 		t.Errorf("environment %q, %v", env, err)
@@ -170,7 +169,7 @@ func BenchmarkRender(b *testing.B) {
 	}
 	b.Run("start", func(b *testing.B) {
 		for b.Loop() {
-			w, err := p.take()
+			w, err := p.take(".")
 			if err != nil {
 				b.Fatal(err)
 			}

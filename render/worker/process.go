@@ -19,6 +19,7 @@ type process struct {
 	answers  *os.File
 	stderr   *head
 	renders  int
+	paths    map[string]bool // that it has rendered
 	ended    sync.Once
 }
 
@@ -36,7 +37,7 @@ func start(memory int64, isolate bool) (*process, error) {
 	}
 	defer childIn.Close()
 	defer childOut.Close()
-	p := &process{requests: requests, answers: answers, stderr: &head{}}
+	p := &process{requests: requests, answers: answers, stderr: &head{}, paths: map[string]bool{}}
 	p.cmd = &exec.Cmd{
 		Path:       "/proc/self/exe",
 		Args:       []string{name, strconv.FormatInt(memory, 10)},
@@ -69,17 +70,23 @@ func (p *process) end() {
 	})
 }
 
-// resident is the memory that the worker holds, in bytes; 0 when it is gone.
-func (p *process) resident() int64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+// resident is the memory that the worker holds, in bytes, its share of the program's text included; 0 when it is gone.
+func (p *process) resident() int64 { return statm(p.cmd.Process.Pid, 1) }
+
+// Held is the memory that a process holds for itself, in bytes: without what it shares with others, as the program's text.
+func Held(pid int) int64 { return statm(pid, 1) - statm(pid, 2) }
+
+// statm is a number of pages in /proc/<pid>/statm, in bytes.
+func statm(pid, field int) int64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	if err != nil {
 		return 0
 	}
 	fields := strings.Fields(string(text))
-	if len(fields) < 2 {
+	if len(fields) <= field {
 		return 0
 	}
-	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	pages, err := strconv.ParseInt(fields[field], 10, 64)
 	if err != nil {
 		return 0
 	}
