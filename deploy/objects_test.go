@@ -13,7 +13,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -27,9 +26,6 @@ import (
 	"k8s.io/kubernetes/pkg/apis/networking"
 	_ "k8s.io/kubernetes/pkg/apis/networking/install"
 	networkingvalidation "k8s.io/kubernetes/pkg/apis/networking/validation"
-	"k8s.io/kubernetes/pkg/apis/rbac"
-	_ "k8s.io/kubernetes/pkg/apis/rbac/install"
-	rbacvalidation "k8s.io/kubernetes/pkg/apis/rbac/validation"
 	kyaml "sigs.k8s.io/yaml"
 )
 
@@ -123,20 +119,11 @@ func internal(t *testing.T, o objects, key string) (runtime.Object, func() field
 	case "Service":
 		s := convert(t, as[*corev1.Service](t, o, key), &core.Service{})
 		return s, func() field.ErrorList { return serviceErrors(s) }
-	case "ServiceAccount":
-		a := convert(t, as[*corev1.ServiceAccount](t, o, key), &core.ServiceAccount{})
-		return a, func() field.ErrorList { return corevalidation.ValidateServiceAccount(a) }
 	case "NetworkPolicy":
 		p := convert(t, as[*networkingv1.NetworkPolicy](t, o, key), &networking.NetworkPolicy{})
 		return p, func() field.ErrorList {
 			return networkingvalidation.ValidateNetworkPolicy(p, networkingvalidation.NetworkPolicyValidationOptions{})
 		}
-	case "Role":
-		r := convert(t, as[*rbacv1.Role](t, o, key), &rbac.Role{})
-		return r, func() field.ErrorList { return rbacvalidation.ValidateRole(r) }
-	case "RoleBinding":
-		b := convert(t, as[*rbacv1.RoleBinding](t, o, key), &rbac.RoleBinding{})
-		return b, func() field.ErrorList { return rbacvalidation.ValidateRoleBinding(b) }
 	}
 	t.Errorf("%s: nothing here validates a %s", key, kind)
 	return nil, nil

@@ -190,6 +190,7 @@ var (
 	registrySecrets = []string{"acr/acr"}
 	gitSecrets      = []string{"git-creds/githubAppEnterpriseBaseUrl", "git-creds/githubAppID", "git-creds/githubAppInstallationID",
 		"git-creds/githubAppPrivateKey", "git-creds/password", "git-creds/sshPrivateKey", "git-creds/username"}
+	redisSecrets   = []string{"tagpin-redis/hmac-key"}
 	webhookSecrets = []string{"tagpin-webhook/previous", "tagpin-webhook/secret"}
 )
 

@@ -21,8 +21,10 @@ var update = flag.Bool("update", false, "write deploy/helm anew")
 
 // charted are the values files and the components that each is made from.
 var charted = map[string][]string{
-	"helm/sidecar.yaml":         {"sidecar"},
-	"helm/sidecar-webhook.yaml": {"sidecar", "webhook"},
+	"helm/sidecar.yaml":          {"sidecar"},
+	"helm/sidecar-webhook.yaml":  {"sidecar", "webhook"},
+	"helm/hardened.yaml":         {"hardened"},
+	"helm/hardened-webhook.yaml": {"hardened", "hardened-webhook"},
 }
 
 // stub has what the components change, with nothing in it: what is in it afterwards comes from them.

@@ -117,7 +117,7 @@ func writeSBOM(path string, text []byte) error {
 }
 
 // topologies are the components that get install manifests.
-func topologies() []string { return []string{"sidecar"} }
+func topologies() []string { return []string{"sidecar", "hardened"} }
 
 // manifests are Argo CD's own with a component each, for kubectl apply.
 func (b build) manifests(ctx context.Context) error {
