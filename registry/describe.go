@@ -89,6 +89,9 @@ func (r *Repository) Describe(ctx context.Context, tag string, platforms []image
 func (r *Repository) pointsTo(ctx context.Context, tag string) (tagged, cache.Info, error) {
 	return r.r.tagged.GetOrLoad(ctx, r.key(tag), func(ctx context.Context) (tagged, error) {
 		t, err := ask(ctx, r, tag, func(ctx context.Context, c *client) (tagged, error) { return readManifest(ctx, c, tag) })
+		if err == nil {
+			r.justRead.Store(tag, t.digest)
+		}
 		return t, r.orGone(ctx, tag, err)
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +35,7 @@ type Repository struct {
 
 	since    time.Time    // answers must be younger; zero: by their TTL
 	confirms atomic.Int32 // how many tags Describe has asked about again
+	justRead sync.Map     // the digests of the tags whose manifests this Repository read itself
 
 	cred    atomic.Pointer[login]
 	noField atomic.Bool  // the Secret argocd/acr would serve, and lacks its field
@@ -69,6 +71,9 @@ func (r *Repository) loadTags(ctx context.Context) (*tagList, error) {
 func (r *Repository) Digest(ctx context.Context, tag string) (string, error) {
 	if !tagRE.MatchString(tag) {
 		return "", r.badTag(tag)
+	}
+	if digest, ok := r.justRead.Load(tag); ok {
+		return digest.(string), nil // a moment ago
 	}
 	key := r.key(tag)
 	r.r.asked.note(r.identity, answerKey{r.r.digests, key})
