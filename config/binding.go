@@ -87,7 +87,7 @@ func (e *UnboundError) Error() string {
 		return e.unbound()
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "application %q may not use %s for the %s %s: ", e.App, e.Credential, e.Kind, e.URL)
+	fmt.Fprintf(&b, "application %q may not use %s for the %s %s: ", e.App, e.Credential, e.Kind.opens(), e.URL)
 	if len(e.Differs) == 0 {
 		b.WriteString("the operator's settings have no binding for this credential")
 	} else {

@@ -67,6 +67,18 @@ const (
 // fetched says that a binding of this kind also allows to fetch without a credential.
 func (k Kind) fetched() bool { return k == Chart || k == Base || k == File }
 
+// opens is what a URL of this kind is, in a sentence.
+func (k Kind) opens() string {
+	switch k {
+	case Git, Base:
+		return "Git repository"
+	case Chart:
+		return "chart repository"
+	default:
+		return string(k)
+	}
+}
+
 // UnmarshalText accepts the kinds.
 func (k *Kind) UnmarshalText(text []byte) error {
 	names := []string{string(Git), string(Registry), string(Chart), string(Base), string(File)}
