@@ -37,8 +37,15 @@ type registries struct {
 }
 
 func (r *registries) Caches() map[string]registry.Counted {
-	return map[string]registry.Counted{"tags": r.tags}
+	return map[string]registry.Counted{"tags": r.tags, "digests": shared{}}
 }
+
+// A shared cache was asked nine times: four answers were in memory, three in Redis.
+type shared struct{}
+
+func (shared) Stats() cache.Stats { return cache.Stats{Hits: 4, Misses: 5, Shared: 3, Loads: 2} }
+func (shared) Len() int           { return 0 }
+
 func (r *registries) ConfProblem() error { return r.conf }
 
 func load() (working, waiting int) { return 2, 5 }
@@ -141,7 +148,7 @@ func TestRegistries(t *testing.T) {
 	}
 	want(t, text, `tagpin_registry_delayed_total{host="r.example.com"} 1`, `tagpin_registry_delay_seconds_total{host="r.example.com"} 2`,
 		`tagpin_registry_request_seconds_count{host="r.example.com"} 9`,
-		`tagpin_cache_hits_total{cache="tags",level="memory"} 2`, `tagpin_cache_misses_total{cache="tags"} 2`, `tagpin_cache_entries{cache="tags"} 1`,
+		`tagpin_cache_hits_total{cache="tags",level="memory"} 2`, `tagpin_cache_hits_total{cache="digests",level="redis"} 3`, `tagpin_cache_misses_total{cache="digests"} 2`, `tagpin_cache_misses_total{cache="tags"} 2`, `tagpin_cache_entries{cache="tags"} 1`,
 		`tagpin_cache_loads_total{cache="tags",outcome="ok"} 1`, `tagpin_cache_loads_total{cache="tags",outcome="error"} 1`,
 		`tagpin_registries_conf_broken 1`)
 	if strings.Contains(text, canary) {

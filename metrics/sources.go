@@ -47,7 +47,8 @@ func (m *Metrics) ReadRegistries(r Registries) {
 		for _, name := range slices.Sorted(maps.Keys(all)) {
 			s := all[name].Stats()
 			emit(hits.is(float64(s.Hits), name, "memory"))
-			emit(misses.is(float64(s.Misses), name))
+			emit(hits.is(float64(s.Shared), name, "redis"))
+			emit(misses.is(float64(s.Misses-min(s.Misses, s.Shared)), name))
 			emit(stale.is(float64(s.Stale), name))
 			emit(loads.is(float64(s.Loads-s.Errors), name, "ok"))
 			emit(loads.is(float64(s.Errors), name, "error"))

@@ -63,7 +63,7 @@ func (w *world) run(t *testing.T, replicas []*replica, r *result) {
 	w.forget()
 
 	busy, quiet := context.WithTimeout(ctx, time.Duration(w.hours*float64(time.Hour)))
-	go w.each(busy, w.fleet.pushes, func() { w.push(replicas) })
+	go w.each(busy, w.pushes, func() { w.push(replicas) })
 	go w.each(busy, w.commits, func() { w.git.commit(w.all[w.n(len(w.all))].RepoURL) })
 	<-busy.Done()
 	w.read(r)
@@ -202,7 +202,7 @@ func TestSimulate(t *testing.T) {
 	fmt.Fprintln(out, "|---|---|---|---|---|---|---|---|---|---|")
 	for _, f := range large() {
 		if *only == "" || *only == f.name {
-			simulate(t, f.with(set)).print(out)
+			simulate(t, f.with(set)).row(out)
 		}
 	}
 	out.Flush()
@@ -228,7 +228,7 @@ func (f fleet) with(flags map[string]*float64) fleet {
 	return f
 }
 
-func (r result) print(out io.Writer) {
+func (r result) row(out io.Writer) {
 	perMinute := func(n int) string { return fmt.Sprintf("%.1f", float64(n)/r.hours/60) }
 	round := func(d time.Duration) time.Duration { return d.Round(100 * time.Millisecond) }
 	fmt.Fprintf(out, "| %s | %d, %d, %d, %d | %s | %s, %s | %v | %v | %v | %v | %d MiB | %v |\n", r.name, r.apps, r.repos, r.images, r.replicas,

@@ -104,7 +104,7 @@ func (w *world) app(i int) *app {
 func (w *world) conf(t testing.TB) string {
 	var text strings.Builder
 	text.WriteString("registries:\n")
-	for i := range w.fleet.registries {
+	for i := range w.registries {
 		fmt.Fprintf(&text, "- {name: r%d, prefix: r%[1]d.example.com, api_url: 'https://r%[1]d.example.com', limit: %d}\n", i, w.limit)
 	}
 	path := filepath.Join(t.TempDir(), "registries.conf")
