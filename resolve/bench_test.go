@@ -2,7 +2,9 @@ package resolve_test
 
 import (
 	"fmt"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/tagpin/tagpin/image"
 )
@@ -23,11 +25,22 @@ func BenchmarkSemver10k(b *testing.B) {
 	}
 	s, p := named(tags...), policy(b, image.PolicySpec{Constraint: "^1", IgnoreTags: []string{"latest", "*-dev"}})
 	b.ReportAllocs()
+	before := cpu()
 	for b.Loop() {
 		if choose(b, s, p).Tag == "" {
 			b.Fatal("nothing chosen")
 		}
 	}
+	b.ReportMetric(float64((cpu()-before).Microseconds())/1000/float64(b.N), "cpu-ms/op")
+}
+
+// cpu is what this process has used so far, however busy the machine is.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err) // fails for a wrong argument only
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func BenchmarkNewestBuild1000(b *testing.B) {
