@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 const (
@@ -201,30 +202,26 @@ func (t *tree) read(name string) ([]byte, error) {
 }
 
 func (t *tree) content(name string) ([]byte, error) {
-	info, err := t.stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if info.IsDir() {
-		return nil, errors.New("is a directory")
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("is no regular file")
-	}
 	root, name := t.at(name)
-	f, err := root.Open(name)
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a named pipe would wait for a writer
 	if err != nil {
 		return nil, bare(err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
+	info, err := f.Stat()
+	switch {
+	case err != nil:
 		return nil, bare(err)
-	}
-	if len(data) > maxFile {
+	case info.IsDir():
+		return nil, errors.New("is a directory")
+	case !info.Mode().IsRegular():
+		return nil, errors.New("is no regular file")
+	case info.Size() > maxFile:
 		return nil, fmt.Errorf("is larger than %d MiB", maxFile>>20)
 	}
-	return data, nil
+	data := make([]byte, info.Size())
+	_, err = io.ReadFull(f, data)
+	return data, bare(err)
 }
 
 // list returns the names in a directory, sorted.

@@ -159,8 +159,8 @@ func workers(subjects []subject, runs int) error {
 	if _, err := fresh.Render(context.Background(), subjects[0].request("")); err != nil {
 		return err
 	}
-	fmt.Printf("a worker that is started for a render: %v\n", round(time.Since(begun)))
-	fmt.Printf("memory of a worker: %d MiB of its own after a small chart, %d MiB after all of these\n", fresh.Memory()>>20, pool.Memory()>>20)
+	fmt.Fprintf(os.Stdout, "a worker that is started for a render: %v\n", round(time.Since(begun)))
+	fmt.Fprintf(os.Stdout, "memory of a worker: %d MiB of its own after a small chart, %d MiB after all of these\n", fresh.Memory()>>20, pool.Memory()>>20)
 	return nil
 }
 
@@ -173,16 +173,16 @@ func grow(s subject, n int) error {
 	defer pool.Close()
 	const kept = 4 << 20 // full after some hundred renders: what grows behind that shows
 	results := render.NewResults(kept, pool.Render)
-	fmt.Printf("\nmemory of the server and its worker, MiB:")
+	fmt.Fprintf(os.Stdout, "\nmemory of the server and its worker, MiB:")
 	for i := range n {
 		if _, err := results.Render(context.Background(), s.request(strconv.Itoa(i))); err != nil {
 			return err
 		}
-		if (i+1)%max(n/5, 1) == 0 {
-			fmt.Printf("  after %d renders %d + %d", i+1, own()>>20, pool.Memory()>>20)
+		if step := max(n/5, 1); i%step == step/8*7 { // not at the moment when a worker is replaced
+			fmt.Fprintf(os.Stdout, "  after %d renders %d + %d", i+1, own()>>20, pool.Memory()>>20)
 		}
 	}
-	fmt.Println()
+	fmt.Fprintln(os.Stdout)
 	return nil
 }
 
