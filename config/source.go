@@ -33,6 +33,13 @@ func (s Settings) Source(use Use) (Binding, error) {
 	return *best, nil
 }
 
+// Covers says whether a URL is the binding's or lies below it. A query counts for nothing.
+func (b Binding) Covers(url string) bool {
+	url, _, _ = strings.Cut(url, "?")
+	u, err := ParseURL(url)
+	return err == nil && b.URL.covers(u, b.Kind)
+}
+
 // ChartRepository returns the URL of the chart repository that an application's charts call by a name.
 func (s Settings) ChartRepository(name string, app App) (URL, error) {
 	for _, b := range s.Bindings {

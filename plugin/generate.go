@@ -44,6 +44,8 @@ type Settings struct {
 	Render Renderer
 	// Defaults are the operator's; what an application sets wins.
 	Defaults image.Defaults
+	// BuildOptions are the operator's flags of kustomize build.
+	BuildOptions string
 	// AllowEmpty says which applications, by name, may render no object at all. Nil: none.
 	AllowEmpty func(application string) bool
 	// MaxOutput bounds the manifests, in bytes. Zero: render.DefaultMaxOutput.
@@ -161,10 +163,13 @@ func (g *Generator) renderRequest(dir Dir, req Request, o image.Options, choices
 			KubeVersion: req.KubeVersion,
 			APIVersions: req.APIVersions,
 		},
-		Helm:      o.Helm,
-		Kustomize: o.Kustomize,
-		Env:       req.Substitution,
-		MaxOutput: g.s.MaxOutput,
+		Helm:         o.Helm,
+		Kustomize:    o.Kustomize,
+		BuildOptions: g.s.BuildOptions,
+		For:          req.App,
+		Streamed:     req.Streamed(),
+		Env:          req.Substitution,
+		MaxOutput:    g.s.MaxOutput,
 	}
 	for i, c := range choices {
 		if c.Tag != "" {

@@ -51,6 +51,9 @@ func (e *Error) Error() string {
 // asked, such as a *config.UnboundError.
 func (e *Error) Unwrap() error { return e.cause }
 
+// Passing says whether the same question may be answered later.
+func (e *Error) Passing() bool { return e.Retryable }
+
 // ServeStale says whether the last known answer may stand in for a failed one: an outage allows it; a refusal (401, 403)
 // or "unknown" (404) never does, nor does an answer that makes no sense.
 func ServeStale(err error) bool {

@@ -23,7 +23,7 @@ var allowed = map[string][]string{
 	"redis":     {},
 	"registry":  {"image", "cache", "config", "network"},
 	"resolve":   {"image"},
-	"render":    {"image", "config"},
+	"render":    {"image", "config", "cache", "network"},
 	"writeback": {"image", "config"},
 	"reconcile": {"image"},
 	"webhook":   {"image"},

@@ -114,15 +114,16 @@ func (e *engine) defaults() image.Defaults {
 // generator makes the recipe. observer may be nil: nobody is told of pinned renders.
 func (e *engine) generator(observer plugin.Observer, render plugin.Renderer) *plugin.Generator {
 	return plugin.NewGenerator(plugin.Settings{
-		Resolver:   timedResolver{e.metrics.Resolver(e), e.metrics},
-		NoMatch:    resolve.NoMatch,
-		Pins:       timedPins{pinReader{e.log, e.registries.SameImage}, e.metrics},
-		Observer:   observer,
-		Render:     timedRenderer(render, e.metrics),
-		Defaults:   e.defaults(),
-		AllowEmpty: e.settings.AllowsEmpty,
-		MaxOutput:  int(e.settings.Limits.ManifestBytes),
-		Version:    version,
-		Log:        e.log,
+		Resolver:     timedResolver{e.metrics.Resolver(e), e.metrics},
+		NoMatch:      resolve.NoMatch,
+		Pins:         timedPins{pinReader{e.log, e.registries.SameImage}, e.metrics},
+		Observer:     observer,
+		Render:       render,
+		Defaults:     e.defaults(),
+		BuildOptions: string(e.settings.Kustomize.BuildOptions),
+		AllowEmpty:   e.settings.AllowsEmpty,
+		MaxOutput:    int(e.settings.Limits.ManifestBytes),
+		Version:      version,
+		Log:          e.log,
 	})
 }

@@ -20,6 +20,8 @@ import (
 // generateFlags choose what is rendered.
 type generateFlags struct {
 	files       engineFlags
+	git         gitFlags
+	fetch       fetchFlags
 	app         string
 	application plugin.ApplicationOptions
 }
@@ -39,6 +41,8 @@ argocd-cmp-server says what to render, and DIR is the application's directory.`,
 	flags := cmd.Flags()
 	f.files.register(flags, "warn")
 	f.files.redis.register(flags)
+	f.git.register(flags)
+	f.fetch.register(flags)
 	flags.StringVar(&f.app, "app", "", "an Application manifest; - is standard input")
 	flags.StringVar(&f.application.Source, "source", "", "the name of the source, where the Application has several that use tagpin")
 	flags.StringVar(&f.application.Revision, "revision", "", "what ARGOCD_APP_REVISION would say")
@@ -64,7 +68,11 @@ func (f *generateFlags) run(cmd *cobra.Command, args []string) error {
 		}
 		note.shared = engine.share(expiryFlag(reconcile.DefaultExpiry))
 	}
-	result, err := engine.generator(note, plugin.RenderHere()).Generate(cmd.Context(), dir, request)
+	renderer, err := f.fetch.before(plugin.RenderHere(), engine, f.git)
+	if err != nil {
+		return err
+	}
+	result, err := engine.generator(note, renderer).Generate(cmd.Context(), dir, request)
 	note.send(cmd.Context(), engine)
 	if err != nil {
 		return err

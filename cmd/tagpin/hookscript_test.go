@@ -29,7 +29,7 @@ func hookCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		},
 		// fetch URL prints what is answered; anything but 200 is a failure.
 		"fetch": func(ts *testscript.TestScript, neg bool, args []string) {
-			text, err := fetch(args[0])
+			text, err := fetchURL(args[0])
 			if neg != (err != nil) {
 				ts.Fatalf("fetch %s: %v", args[0], err)
 			}
@@ -40,7 +40,7 @@ func hookCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"fetch-until": func(ts *testscript.TestScript, _ bool, args []string) {
 			want := regexp.MustCompile(args[1])
 			for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
-				text, err := fetch(args[0])
+				text, err := fetchURL(args[0])
 				switch {
 				case err == nil && want.MatchString(text):
 					return
@@ -69,7 +69,7 @@ func hookCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	}
 }
 
-func fetch(url string) (string, error) {
+func fetchURL(url string) (string, error) {
 	resp, err := http.Get(url) //nolint:noctx // a test
 	if err != nil {
 		return "", err

@@ -20,6 +20,7 @@ type serveFlags struct {
 	files     engineFlags
 	update    updateFlags
 	watch     monitorFlags
+	fetch     fetchFlags
 	repoCreds bool
 	loop      bool
 	workers   bool
@@ -41,6 +42,7 @@ func newServe() *cobra.Command {
 	f.files.redis.register(flags)
 	f.update.register(flags)
 	f.watch.register(flags)
+	f.fetch.register(flags)
 	flags.BoolVar(&f.loop, "update-loop", true, "pin newer tags of the rendered applications in Git; false where a tagpin update does, which learns of them by Redis")
 	flags.StringVar(&f.options.ConfigDir, "config-dir", "/home/argocd/cmp-server/config", "the directory of plugin.yaml")
 	flags.StringVar(&f.options.PluginsDir, "plugins-dir", "/home/argocd/cmp-server/plugins", "where argocd-repo-server looks for plugin sockets")
@@ -99,6 +101,10 @@ func (f *serveFlags) serve(cmd *cobra.Command, e *engine, beside companion) erro
 		return err
 	}
 	defer end()
+	renderer, err = f.fetch.before(renderer, e, f.update.git)
+	if err != nil {
+		return err
+	}
 	server, err := f.server(e, beside, renderer)
 	if err != nil {
 		return err

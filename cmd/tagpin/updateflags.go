@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -30,12 +29,12 @@ const (
 
 // updateFlags are those of the update loop. The names of the commit's are argocd-image-updater's.
 type updateFlags struct {
-	interval, distance             time.Duration
-	knownHosts, tlsCerts, cacheDir string
-	socket                         string
-	expiry                         expiryFlag
-	commit                         commitFlags
-	webhook                        webhookFlags
+	interval, distance time.Duration
+	git                gitFlags
+	socket             string
+	expiry             expiryFlag
+	commit             commitFlags
+	webhook            webhookFlags
 	// alone keeps a process that ends after one check from taking a share of the others' work.
 	alone bool
 }
@@ -48,9 +47,7 @@ type commitFlags struct {
 func (f *updateFlags) register(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.interval, "interval", reconcile.DefaultInterval, "how often every application is checked for newer tags")
 	flags.DurationVar(&f.distance, "push-distance", reconcile.DefaultDistance, "the least time between two pushes to one branch")
-	flags.StringVar(&f.knownHosts, "ssh-known-hosts", defaultKnownHosts, "the host keys of SSH servers: argocd-ssh-known-hosts-cm")
-	flags.StringVar(&f.tlsCerts, "tls-certs-dir", defaultTLSCerts, "a directory with the CA of each Git server that needs one: argocd-tls-certs-cm")
-	flags.StringVar(&f.cacheDir, "git-cache-dir", "", "what was fetched from Git; may be deleted (default: _tagpin-git in the temporary directory)")
+	f.git.register(flags)
 	flags.StringVar(&f.socket, "status-socket", defaultStatusSocket(), "the Unix socket that tagpin status asks; empty: none")
 	f.expiry.register(flags)
 	f.commit.register(flags)
@@ -93,16 +90,12 @@ func (f *updateFlags) open(ctx context.Context, flags *pflag.FlagSet, e *engine,
 	if err != nil {
 		return nil, err
 	}
-	cacheDir := f.cacheDir
-	if cacheDir == "" {
-		cacheDir = filepath.Join(os.TempDir(), "_tagpin-git")
-	}
 	writer, err := writeback.New(writeback.Options{
-		CacheDir:   cacheDir,
+		CacheDir:   f.git.dir(),
 		Settings:   e.settings,
 		Secrets:    e.secrets,
-		KnownHosts: f.knownHosts,
-		CADir:      f.tlsCerts,
+		KnownHosts: f.git.knownHosts,
+		CADir:      f.git.tlsCerts,
 		Author:     git.Person{Name: f.commit.user, Email: f.commit.email},
 		Template:   template,
 		SignOff:    f.commit.signOff,

@@ -13,11 +13,13 @@ import (
 // maxFrame bounds a message, in bytes: manifests at render.DefaultMaxOutput, with room to spare.
 const maxFrame = 192 << 20
 
-// An answer is what a worker sends for one request. Of an error its text crosses, and what a CrashError holds for the log.
+// An answer is what a worker sends for one request. Of an error its text crosses, what a CrashError holds for the log, and what a
+// NeedsError wants.
 type answer struct {
 	Result render.Result
 	Error  string
 	Crash  *crash
+	Needs  []render.Need
 }
 
 type crash struct {
@@ -34,6 +36,10 @@ func answerOf(res render.Result, err error) answer {
 	if errors.As(err, &c) {
 		a.Crash = &crash{Path: c.Path, Stack: c.Stack}
 	}
+	var needs *render.NeedsError
+	if errors.As(err, &needs) {
+		a.Needs = needs.Needs
+	}
 	return a
 }
 
@@ -41,6 +47,8 @@ func (a answer) unpack() (render.Result, error) {
 	switch {
 	case a.Crash != nil:
 		return render.Result{}, &render.CrashError{Path: a.Crash.Path, Stack: a.Crash.Stack}
+	case a.Needs != nil:
+		return render.Result{}, &render.NeedsError{Needs: a.Needs}
 	case a.Error != "":
 		return render.Result{}, errors.New(a.Error)
 	}
