@@ -79,7 +79,7 @@ func (f *forward) paths(subject string, p parameter) {
 		case strings.HasPrefix(file, "$") && !strings.HasPrefix(file, "$ARGOCD_"):
 			f.report.warn(subject, "%s: Argo CD gives a plugin only its own source: copy the file into it, since the render refuses this", file)
 		case strings.Contains(file, "://"):
-			f.report.warn(subject, "%s: files from a URL are not read: copy it into the repository", withoutLogin(file))
+			f.report.warn(subject, "%s: a file at a URL is only read where the operator binds it (kind: file in tagpin.yaml)", withoutLogin(file))
 		case i >= len(p.Array) && strings.ContainsAny(file, "*?[") && !hasTemplate(file):
 			f.report.warn(subject, "%s: a pattern names no one file: name it", file) // those of value files are followed
 		}

@@ -82,12 +82,13 @@ func (k *kustFS) localOnly(dir string, kust *types.Kustomization) error {
 			return fmt.Errorf("%q %w", entry, err)
 		}
 	}
-	for field, entries := range map[string][]string{
-		"generators": kust.Generators, "transformers": kust.Transformers, "validators": kust.Validators,
-	} {
-		for _, entry := range entries {
+	for _, plugins := range []struct {
+		field   string
+		entries []string
+	}{{"generators", kust.Generators}, {"transformers", kust.Transformers}, {"validators", kust.Validators}} {
+		for _, entry := range plugins.entries {
 			if err := k.localPlugin(dir, entry); err != nil {
-				return fmt.Errorf("%s: %w", field, err)
+				return fmt.Errorf("%s: %w", plugins.field, err)
 			}
 		}
 	}
