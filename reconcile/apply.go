@@ -218,8 +218,9 @@ func (l *Loop) judge(ctx context.Context, p image.Place, b image.Branch, c *chec
 		c.stop(image.Refused, c.recorded.Err)
 		return image.Commit{}, false
 	}
-	if err := l.claims.clash(p, c); err != nil {
+	if other, err := l.claims.clash(p, c); err != nil {
 		c.stop(image.Held, err)
+		l.unsettle(other)
 		return image.Commit{}, false
 	}
 	past := recall{read: func(ctx context.Context) (image.History, error) { return l.o.Writer.LastWritten(ctx, p, b, c.update) }}

@@ -39,19 +39,19 @@ func (c *claims) make(p image.Place, ch *check) {
 }
 
 // clash names another application that wants another tag at the same place.
-func (c *claims) clash(p image.Place, ch *check) error {
+func (c *claims) clash(p image.Place, ch *check) (identity, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, target := range ch.recorded.Targets {
 		choice := ch.update.Choices[i]
 		for other, wants := range c.wants[claimKey{p.RepoURL, p.Write, target}] {
 			if wants != choice.Tag+"@"+choice.Digest {
-				return fmt.Errorf("the applications %s and %s write the same place (%s) with different tags, so neither is written: "+
+				return other, fmt.Errorf("the applications %s and %s write the same place (%s) with different tags, so neither is written: "+
 					"give them the same policy, or targets of their own", ch.update.App.Name, other.name, target)
 			}
 		}
 	}
-	return nil
+	return identity{}, nil
 }
 
 // foreign says that another application, which this process doesn't know to want the same, wrote the pin that is at an image's

@@ -66,6 +66,13 @@ func (l *Loop) settle(id identity, c *check) {
 	}
 }
 
+// unsettle has the next check look at an application again, whose own choice didn't change.
+func (l *Loop) unsettle(id identity) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.settled, id)
+}
+
 func (c *check) status() Status {
 	s := Status{App: c.update.App, State: c.state}
 	if c.err != nil {

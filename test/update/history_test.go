@@ -96,6 +96,33 @@ func TestTwoInstances(t *testing.T) {
 	}
 }
 
+// Who comes to a place where another application's pin stands is held; the next check tells the other one, whose own choice
+// didn't change, as well.
+func TestSharedTargetSecondComer(t *testing.T) {
+	w := newWorld(t)
+	w.git.Create("demo", chart())
+	w.reg.Push(echo, "v1.9", acr.Image{})
+	w.reg.Push(echo, "v2.0", acr.Image{})
+	u := w.updater(ttl)
+	stable := w.hint("demo", "stable", "helm", "write-back-target", "helmvalues", "image-list", "echoserver="+echoServer+":^1")
+	u.check(t, stable)
+	wantState(t, u.status(t, "stable"), image.Updated, "")
+	written := w.git.Tip("demo", "main")
+	stable.App.Revision = written // Argo CD renders what was written
+	u.check(t, stable)
+	wantState(t, u.status(t, "stable"), image.UpToDate, "")
+
+	newest := w.hint("demo", "newest", "helm", "write-back-target", "helmvalues")
+	u.check(t, stable, newest)
+	wantState(t, u.status(t, "newest"), image.Held, "the applications newest and stable write the same place")
+	u.check(t)
+	wantState(t, u.status(t, "newest"), image.Held, "the applications newest and stable write the same place")
+	wantState(t, u.status(t, "stable"), image.Held, "the applications stable and newest write the same place")
+	if got := w.git.Tip("demo", "main"); got != written {
+		t.Errorf("commits after the first: %s", w.line("demo", "log", "--format=%s", written+".."+got))
+	}
+}
+
 // Applications that want the same are no conflict: the first one writes for all.
 func TestSharedTargetSamePolicy(t *testing.T) {
 	w := newWorld(t)
