@@ -34,7 +34,7 @@ func (w *Writer) connect(repoURL string, credentials git.Credentials, cacheDir s
 	}
 	if len(credentials.SSHPrivateKey) > 0 {
 		if server.KnownHosts, err = os.ReadFile(w.o.KnownHosts); err != nil {
-			return nil, fmt.Errorf("the host keys of SSH servers (--ssh-known-hosts): %w", err)
+			return nil, fmt.Errorf("the host keys of SSH servers (--ssh-known-hosts): %w: mount Argo CD's argocd-ssh-known-hosts-cm there", err)
 		}
 	}
 	// Plain HTTP only where the operator bound such a URL, which the caller has checked.

@@ -33,12 +33,17 @@ func TestOverSSH(t *testing.T) {
 	for _, c := range []struct {
 		knownHosts string
 		state      image.State
-	}{{unknown, image.Blocked}, {server.KnownHostsFile, image.Updated}} {
+		reason     string
+	}{
+		{filepath.Join(t.TempDir(), "absent"), image.Blocked, "mount Argo CD's argocd-ssh-known-hosts-cm there"},
+		{unknown, image.Blocked, "no SSH host keys are known"},
+		{server.KnownHostsFile, image.Updated, ""},
+	} {
 		u := w.updaterOf(ttl, writeback.Options{Settings: settings, KnownHosts: c.knownHosts})
 		hint := w.hint("demo", "gitops-demo", "helm", "write-back-method", "git:secret:argocd/git-ssh")
 		hint.App.RepoURL, hint.App.Revision = server.SSHURL("demo"), server.Tip("demo", "main")
 		u.check(t, hint)
-		wantState(t, u.status(t, "gitops-demo"), c.state, "")
+		wantState(t, u.status(t, "gitops-demo"), c.state, c.reason)
 	}
 	if got := server.File("demo", "main", pinFile); got != pins("v2.0") {
 		t.Errorf("the pin is %q", got)
