@@ -142,18 +142,26 @@ func TestPushedTagIsCommittedThenRendered(t *testing.T) {
 	}
 }
 
-// A render never waits for the registry or for Git: with both down, a commit renders as it did.
+// A render never waits for the registry or for a push: while one is down and the other is refused, a commit renders as it did.
 func TestPinnedRenderNeedsNobody(t *testing.T) {
 	reg := acr.Start(t, acr.Options{})
-	reg.Push(echoRepo, "v1.0", acr.Image{})
-	remote := gitserver.Start(t, gitserver.Options{Username: gitUser, Password: gitPassword})
-	side := startUpdatingSidecar(t, reg, remote)
-	git := newCheckout(t, "../../examples/gitops-demo")
-	git.write("helm/.argocd-source-gitops-demo.yaml", "pins:\n- image: "+echoServer+"\n  tag: v1.7\n")
-	git.commit("pinned by a person")
+	reg.Push(echoRepo, "v2.0", acr.Image{})
+	repo := gitRepo{gitserver.Start(t, gitserver.Options{Username: gitUser, Password: gitPassword}), "demo"}
+	files := exampleFiles(t)
+	files["helm/.argocd-source-gitops-demo.yaml"] = "pins:\n- image: " + echoServer + "\n  tag: v1.7\n"
+	repo.server.Create("demo", files)
+	repo.server.Protect("demo", "main")
+	side := startUpdatingSidecar(t, reg, repo.server)
+	server := Start(t, side.sockets)
+	request := repo.request(repo.source("helm"))
+	request.NoCache = true
+	got, err := server.Generate(t.Context(), request)
+	wantImage(t, got, err, echoServer+":v1.7")
+	side.waitForLog(t, "the branch is protected", 1)
 	reg.Fail(acr.List, acr.Fault{Status: 503})
+	side.waitForLog(t, "can't be asked", 1)
 	reg.Reset()
-	got, err := Start(t, side.sockets).Generate(t.Context(), Request{RepoURL: git.url(), Source: gitRepo{}.source("helm")})
+	got, err = server.Generate(t.Context(), request)
 	wantImage(t, got, err, echoServer+":v1.7")
 }
 
