@@ -108,6 +108,50 @@ func TestNothingOutsideIsRead(t *testing.T) {
 		"component option": {
 			path: "k", kustomize: image.Kustomize{Components: []string{"../../outside"}}, want: "leads out of the repository",
 		},
+		"chart home by path": {
+			path: "k", want: "--enable-helm",
+			arrange: func(t *testing.T, root string) {
+				write(t, root, "k/kustomization.yaml", "helmCharts: [{name: outside, releaseName: a}]\nhelmGlobals: {chartHome: ../..}\n")
+			},
+		},
+		"chart home by absolute path": {
+			path: "k", want: "--enable-helm",
+			arrange: func(t *testing.T, root string) {
+				write(t, root, "k/kustomization.yaml", "helmCharts: [{name: outside, releaseName: a}]\nhelmGlobals: {chartHome: "+filepath.Dir(root)+"}\n")
+			},
+		},
+		"values of a chart": {
+			path: "k", want: "--enable-helm",
+			arrange: func(t *testing.T, root string) {
+				write(t, root, "k/charts/c/Chart.yaml", "apiVersion: v2\nname: c\nversion: 0.1.0\n")
+				write(t, root, "k/charts/c/templates/a.yaml", "apiVersion: v1\nkind: A\nmetadata: {name: a}\ndata: {{ toYaml .Values | quote }}\n")
+				write(t, root, "k/kustomization.yaml", "helmCharts: [{name: c, releaseName: a, valuesFile: ../../outside/secret.yaml}]\n")
+			},
+		},
+		"values of a chart by symlink": {
+			path: "k", want: "--enable-helm",
+			arrange: func(t *testing.T, root string) {
+				write(t, root, "k/charts/c/Chart.yaml", "apiVersion: v2\nname: c\nversion: 0.1.0\n")
+				write(t, root, "k/charts/c/.helmignore", "values.yaml\n")
+				link(t, "../../../../outside/secret.yaml", root, "k/charts/c/values.yaml")
+				write(t, root, "k/charts/c/templates/a.yaml", "apiVersion: v1\nkind: A\nmetadata: {name: a}\ndata: {{ toYaml .Values | quote }}\n")
+				write(t, root, "k/kustomization.yaml", "helmCharts: [{name: c, releaseName: a}]\n")
+			},
+		},
+		"file dependency by path": {
+			want: "leads out of the repository",
+			arrange: func(t *testing.T, root string) {
+				write(t, root, "Chart.yaml", "apiVersion: v2\nname: chart\nversion: 0.1.0\ndependencies: [{name: d, version: 0.x, repository: 'file://../outside'}]\n")
+			},
+		},
+		"file dependency by symlink": {
+			want: "leads out of the repository",
+			arrange: func(t *testing.T, root string) {
+				write(t, root, ".helmignore", "d/\n")
+				link(t, "../outside", root, "d")
+				write(t, root, "Chart.yaml", "apiVersion: v2\nname: chart\nversion: 0.1.0\ndependencies: [{name: d, version: 0.x, repository: 'file://d'}]\n")
+			},
+		},
 		"patch option": {
 			path: "k", kustomize: image.Kustomize{Patches: "- path: ../../outside/secret.yaml\n"}, want: "does not exist",
 		},
@@ -117,14 +161,16 @@ func TestNothingOutsideIsRead(t *testing.T) {
 			if c.arrange != nil {
 				c.arrange(t, root)
 			}
-			got, err := render.Render(t.Context(), render.Request{
-				Root: root, Path: c.path, App: render.App{Name: "app"}, Helm: c.helm, Kustomize: c.kustomize,
-			})
-			if err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("error %v, want %q", err, c.want)
-			}
-			if strings.Contains(string(got.Manifests)+errText(err), canary) {
-				t.Errorf("the secret is out: %s %v", got.Manifests, err)
+			for _, options := range []string{"", "--load-restrictor LoadRestrictionsNone --enable-helm"} {
+				got, err := render.Render(t.Context(), render.Request{
+					Root: root, Path: c.path, App: render.App{Name: "app"}, Helm: c.helm, Kustomize: c.kustomize, BuildOptions: options,
+				})
+				if err == nil || options == "" && !strings.Contains(err.Error(), c.want) {
+					t.Errorf("error %v, want %q", err, c.want)
+				}
+				if strings.Contains(string(got.Manifests)+errText(err), canary) {
+					t.Errorf("the secret is out: %s %v", got.Manifests, err)
+				}
 			}
 		})
 	}
@@ -236,10 +282,12 @@ func TestNothingRemoteIsFetched(t *testing.T) {
 			write(t, root, "k/plugin.yaml", strings.ReplaceAll(comment, "\n# ", "\n"))
 		}
 		write(t, root, "over/kustomization.yaml", "resources: [../k]\n")
-		for _, path := range []string{"k", "over"} {
-			got, err := render.Render(t.Context(), render.Request{Root: root, Path: path})
-			if err == nil {
-				t.Errorf("%s rendered:\n%s", content, got.Manifests)
+		for _, options := range []string{"", "--load-restrictor LoadRestrictionsNone", "--enable-helm"} {
+			for _, path := range []string{"k", "over"} {
+				got, err := render.Render(t.Context(), render.Request{Root: root, Path: path, BuildOptions: options})
+				if err == nil {
+					t.Errorf("%s rendered with %q:\n%s", content, options, got.Manifests)
+				}
 			}
 		}
 		if asked.Swap(0) != 0 {

@@ -89,8 +89,11 @@ func (k *kustFS) checkKustomization(name string) error {
 	return nil
 }
 
-// ReadFile returns a file's content.
+// ReadFile returns a file's content. Without a load restrictor kustomize reads kustomizations without resolving them first.
 func (k *kustFS) ReadFile(name string) ([]byte, error) {
+	if err := k.checkKustomization(rel(name)); err != nil {
+		return nil, err
+	}
 	data, err := k.content(rel(name))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", rel(name), err)
