@@ -59,6 +59,9 @@ type Request struct {
 	Target   string // the target revision: Revision when empty
 	Source   v1alpha1.ApplicationSource
 	NoCache  bool
+	// Repos are Argo CD's other repositories, for native dependencies. BuildOptions are argocd-cm's kustomize.buildOptions.
+	Repos        []*v1alpha1.Repository
+	BuildOptions string
 }
 
 // KubeVersion is the cluster's version in every request.
@@ -118,7 +121,8 @@ func (r Request) message() *apiclient.ManifestRequest {
 		ApplicationSource: source,
 		KubeVersion:       KubeVersion,
 		ApiVersions:       []string{"v1", "apps/v1", "apps/v1/Deployment", "networking.k8s.io/v1", "networking.k8s.io/v1/Ingress", "autoscaling/v2"},
-		KustomizeOptions:  &v1alpha1.KustomizeOptions{},
+		Repos:             r.Repos,
+		KustomizeOptions:  &v1alpha1.KustomizeOptions{BuildOptions: r.BuildOptions},
 		HelmOptions:       &v1alpha1.HelmOptions{ValuesFileSchemes: []string{"https", "http"}},
 		ProjectName:       "default",
 		TrackingMethod:    string(argo.TrackingMethodAnnotation),

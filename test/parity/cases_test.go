@@ -21,6 +21,7 @@ type testCase struct {
 	Kustomize  *v1alpha1.ApplicationSourceKustomize
 	Parameters []parameter
 	Moved      string // the application's name at tagpin, where it differs
+	Build      string // flags of kustomize build
 	Fails      bool   // neither renders
 	Differs    string // why tagpin renders something else, or renders what native does not
 }
@@ -31,6 +32,9 @@ func (c testCase) sources(t *testing.T) (native, tagpin source) {
 	tagpin, err := viaTagpin(native)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if c.Build != "" {
+		tagpin.Plugin.Parameters = append(tagpin.Plugin.Parameters, parameter{Name: "kustomize.buildOptions", String_: &c.Build})
 	}
 	if c.Parameters != nil {
 		tagpin.Plugin.Parameters = c.Parameters
@@ -72,7 +76,8 @@ func (b bench) compare(t *testing.T, repo string, c testCase) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, wantErr := b.server.Generate(t.Context(), argocd.Request{App: c.App, RepoURL: repo, Source: native, NoCache: true})
+	want, wantErr := b.server.Generate(t.Context(), argocd.Request{App: c.App, RepoURL: repo, Source: native, NoCache: true,
+		Repos: b.repos, BuildOptions: c.Build})
 	app := cmp.Or(c.Moved, c.App)
 	got, gotErr := b.server.Generate(t.Context(), argocd.Request{App: app, RepoURL: repo, Source: tagpin, NoCache: true})
 	diff, err := difference(want, got)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/tagpin/tagpin/test/argocd"
@@ -25,9 +27,18 @@ var (
 )
 
 // A bench is a repo-server with tagpin beside it.
-type bench struct{ server *argocd.RepoServer }
+type bench struct {
+	server *argocd.RepoServer
+	repos  []*v1alpha1.Repository // what native sources may fetch with a login
+}
 
 func start(t *testing.T) bench {
+	t.Helper()
+	return startWith(t, nil)
+}
+
+// startWith gives tagpin more files, by their names: tagpin.yaml is added to.
+func startWith(t *testing.T, files map[string]string) bench {
 	t.Helper()
 	program.Native(t)
 	sockets, err := os.MkdirTemp("/tmp", "tp") // a socket's path has 108 bytes at most
@@ -35,20 +46,21 @@ func start(t *testing.T) bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(sockets) })
-	serve(t, sockets)
-	return bench{argocd.Start(t, sockets)}
+	serve(t, sockets, files)
+	return bench{server: argocd.Start(t, sockets)}
 }
 
 // settings lets charts render nothing, as native sources may.
 const settings = "applications:\n  allow-empty: [\"*\"]\n"
 
-func serve(t *testing.T, sockets string) {
+func serve(t *testing.T, sockets string, more map[string]string) {
 	t.Helper()
 	bin := program.Tagpin(t)
-	for name, text := range map[string]string{"registries.conf": "registries: []\n", "tagpin.yaml": settings} {
-		if err := os.WriteFile(filepath.Join(sockets, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	files := map[string]string{"registries.conf": "registries: []\n"}
+	maps.Copy(files, more)
+	files["tagpin.yaml"] = settings + more["tagpin.yaml"]
+	for name, text := range files {
+		write(t, sockets, name, text)
 	}
 	var log bytes.Buffer
 	cmd := exec.Command(bin, "serve", "--plugins-dir", sockets, "--config-dir", "../..", "--secrets-dir", sockets,
@@ -90,16 +102,21 @@ func unpack(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 		for _, f := range archive.Files {
-			full := filepath.Join(dir, f.Name)
-			if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(full, f.Data, 0o644); err != nil {
-				t.Fatal(err)
-			}
+			write(t, dir, f.Name, string(f.Data))
 		}
 	}
 	packChart(t, dir, "packed", "shop/charts")
+}
+
+func write(t *testing.T, dir, name, text string) {
+	t.Helper()
+	full := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(full, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // packChart puts the chart in dir/name as an archive into dir/to, as `helm dependency build` would.
