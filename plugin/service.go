@@ -62,7 +62,7 @@ func (s *service) MatchRepository(stream apiclient.ConfigManagementPluginService
 
 // GenerateManifest renders.
 func (s *service) GenerateManifest(stream apiclient.ConfigManagementPluginService_GenerateManifestServer) error {
-	result, err := handle(stream, s, job[Result]{Rendering, wholeTree, s.generate})
+	result, err := handle(stream, s, job[Result]{Rendering, belowSource, true, s.generate})
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (s *service) GenerateManifest(stream apiclient.ConfigManagementPluginServic
 
 // GetParametersAnnouncement fills the form in Argo CD's UI.
 func (s *service) GetParametersAnnouncement(stream apiclient.ConfigManagementPluginService_GetParametersAnnouncementServer) error {
-	response, err := handle(stream, s, job[*apiclient.ParametersAnnouncementResponse]{Announcing, sourceOnly, s.announce})
+	response, err := handle(stream, s, job[*apiclient.ParametersAnnouncementResponse]{Announcing, sourceOnly, false, s.announce})
 	if err != nil {
 		return err
 	}
@@ -106,12 +106,16 @@ const (
 // A job is what a call does with the files that it got.
 type job[T any] struct {
 	name Job
-	// keep says which files of the repository it needs, given the application's directory.
+	// keep says which files of the repository it needs, given the application's directory; rest, whether it may need others.
 	keep func(dir, name string) bool
+	rest bool
 	work func(ctx context.Context, dir Dir, env map[string]string) (T, error)
 }
 
-func wholeTree(string, string) bool { return true }
+// belowSource keeps the application's directory.
+func belowSource(dir, name string) bool {
+	return dir == "." || name == dir || strings.HasPrefix(name, dir+"/")
+}
 
 // sourceOnly keeps what lies in the application's directory itself: enough to see what kind of source it is.
 func sourceOnly(dir, name string) bool {
@@ -253,12 +257,20 @@ func stage[T any](ctx context.Context, s *service, up staging, j job[T]) (value 
 	if err != nil {
 		return value, err
 	}
-	err = s.unpack(ctx, up.upload, dir, j.keep)
+	rest, err := s.unpack(ctx, up.upload, dir, unpacking{j.keep, j.rest})
 	up.call.Staged = lap(&begin)
 	if err != nil {
 		return value, err
 	}
+	defer rest.Close()
 	value, err = j.work(ctx, dir, up.env())
+	if err != nil && ctx.Err() == nil && rest.Len() > 0 {
+		// An error proves nothing while files are missing.
+		if _, err := rest.Unpack("."); err != nil {
+			return value, hidePath(err, root)
+		}
+		value, err = j.work(ctx, dir, up.env())
+	}
 	up.call.Worked = lap(&begin)
 	if err != nil {
 		return value, hidePath(err, root)
@@ -272,27 +284,6 @@ func lap(from *time.Time) time.Duration {
 	d := now.Sub(*from)
 	*from = now
 	return d
-}
-
-// unpack fills dir. The whole stream is received before anything is used, since its checksum counts for all of it; and a
-// damaged archive is told as such, whatever error the damage caused.
-func (s *service) unpack(ctx context.Context, up *upload, dir Dir, keep func(dir, name string) bool) error {
-	root, err := os.OpenRoot(dir.Root)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	err = archive.UnpackSome(whileLasts(ctx, up), root, s.limits, func(name string) bool { return keep(dir.Path, name) })
-	if drained := up.drain(); drained != nil {
-		return drained
-	}
-	if damaged := up.verify(); damaged != nil {
-		return damaged
-	}
-	if err != nil {
-		return hidePath(err, dir.Root)
-	}
-	return nil
 }
 
 func (s *service) remove(dir string) {

@@ -141,11 +141,16 @@ var echoEnv = []string{"ARGOCD_APP_NAME=echo", "ARGOCD_APP_SOURCE_REPO_URL=https
 
 // generate calls as argocd-repo-server does (generateManifestsCMP).
 func (s *side) generate(ctx context.Context, root string, env ...string) ([]string, error) {
+	return s.generateAt(ctx, root, ".", env...)
+}
+
+// generateAt is generate for an application in a directory of the repository.
+func (s *side) generateAt(ctx context.Context, root, dir string, env ...string) ([]string, error) {
 	stream, err := s.client.GenerateManifest(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := cmp.SendRepoStream(stream.Context(), root, root, stream, append(append([]string{}, echoEnv...), env...), nil); err != nil {
+	if err := cmp.SendRepoStream(stream.Context(), filepath.Join(root, dir), root, stream, append(append([]string{}, echoEnv...), env...), nil); err != nil {
 		return nil, fmt.Errorf("error sending file to cmp-server: %w", err)
 	}
 	response, err := stream.CloseAndRecv()

@@ -62,12 +62,28 @@ func Unpack(r io.Reader, root *os.Root, limits Limits) error {
 
 // UnpackSome is Unpack for the entries for which keep is true; it is given clean, slash-separated names.
 func UnpackSome(r io.Reader, root *os.Root, limits Limits, keep func(name string) bool) error {
+	return (&unpacker{root: root, limits: limits.OrDefault(), keep: keep}).unpack(r)
+}
+
+// An unpacker counts what it has written.
+type unpacker struct {
+	root   *os.Root
+	limits Limits
+	keep   func(string) bool
+	rest   *Rest // takes the files that are not kept; nil: nobody does
+	bytes  int64
+	files  int
+	dirs   map[string]bool
+	links  map[string]string // what each says
+}
+
+func (u *unpacker) unpack(r io.Reader) error {
 	zip, err := gzip.NewReader(r)
 	if err != nil {
 		return fmt.Errorf("the archive is not in gzip format: %w", err)
 	}
 	defer zip.Close()
-	u := unpacker{root: root, limits: limits.OrDefault(), keep: keep, dirs: map[string]bool{".": true}}
+	u.dirs, u.links = map[string]bool{".": true}, map[string]string{}
 	entries := tar.NewReader(zip)
 	for {
 		header, err := entries.Next()
@@ -83,17 +99,6 @@ func UnpackSome(r io.Reader, root *os.Root, limits Limits, keep func(name string
 	}
 }
 
-// An unpacker counts what it has written.
-type unpacker struct {
-	root   *os.Root
-	limits Limits
-	keep   func(string) bool
-	bytes  int64
-	files  int
-	dirs   map[string]bool
-	links  []string
-}
-
 func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 	if h.Typeflag == tar.TypeXGlobalHeader {
 		return nil
@@ -102,8 +107,11 @@ func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if name == "." || slices.Contains(strings.Split(name, "/"), gitDir) || !u.keep(name) {
+	if name == "." || slices.Contains(strings.Split(name, "/"), gitDir) {
 		return nil
+	}
+	if !u.keep(name) && (u.rest == nil || h.Typeflag != tar.TypeSymlink) {
+		return u.putAside(name, h, content)
 	}
 	switch h.Typeflag {
 	case tar.TypeDir:
@@ -158,6 +166,20 @@ func (u *unpacker) mkdir(name string) error {
 
 // file writes one regular file, which must be new: so nothing is written through a link.
 func (u *unpacker) file(name string, size int64, content io.Reader) error {
+	if err := u.weigh(name, size); err != nil {
+		return err
+	}
+	if err := u.mkdir(path.Dir(name)); err != nil {
+		return err
+	}
+	if err := u.count(); err != nil {
+		return err
+	}
+	return u.write(name, size, content)
+}
+
+// weigh adds the bytes of one file.
+func (u *unpacker) weigh(name string, size int64) error {
 	if size > u.limits.FileBytes {
 		return fmt.Errorf("%s has %s, more than the limit of %s for one file: raise limits.file-bytes in tagpin.yaml, or keep such "+
 			"files out of the repository", name, mebibytes(size), mebibytes(u.limits.FileBytes))
@@ -166,12 +188,10 @@ func (u *unpacker) file(name string, size int64, content io.Reader) error {
 		return fmt.Errorf("the repository has more than %s of files: raise limits.archive-bytes in tagpin.yaml, or have Argo CD send "+
 			"less of it (manifest-generate-paths)", mebibytes(u.limits.TotalBytes))
 	}
-	if err := u.mkdir(path.Dir(name)); err != nil {
-		return err
-	}
-	if err := u.count(); err != nil {
-		return err
-	}
+	return nil
+}
+
+func (u *unpacker) write(name string, size int64, content io.Reader) error {
 	file, err := u.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("the archive has %q twice: %w", name, errUnsafe)
@@ -197,7 +217,7 @@ func (u *unpacker) symlink(name, target string) error {
 	if err := u.count(); err != nil {
 		return err
 	}
-	u.links = append(u.links, name)
+	u.links[name] = target
 	err := u.root.Symlink(target, name)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("the archive has %q twice: %w", name, errUnsafe)
@@ -207,12 +227,11 @@ func (u *unpacker) symlink(name, target string) error {
 
 // checkLinks finds links that leave root by way of other links, which no single entry shows.
 func (u *unpacker) checkLinks() error {
-	for _, name := range u.links {
+	for name, target := range u.links {
 		_, err := u.root.Stat(name)
 		if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENOTDIR) {
 			continue // those lead nowhere
 		}
-		target, _ := u.root.Readlink(name)
 		return linkError(name, target)
 	}
 	return nil
