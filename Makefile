@@ -47,9 +47,11 @@ parity: build ## every chart and overlay below DIR, rendered by Argo CD itself a
 	@ARGOCD_LOG_LEVEL=fatal TAGPIN_BIN=$(CURDIR)/$(BIN)/tagpin $(GO) test ./test/parity -run '^TestDirectory$$' -count 1 -v \
 		-timeout 0 -args -dir "$(abspath $(DIR))"
 
-bench: deps ## speed, as ratios and counts
+bench: deps build tools ## speed, as ratios and counts
 	$(GO) test -run '^$$' -bench . -benchmem ./image ./resolve ./cache ./registry ./render ./plugin ./writeback/... ./test/update
 	$(GO) run ./test/bench
+	$(GO) test ./test/update -run SteadyState -v -count 1
+	TAGPIN_BIN=$(CURDIR)/$(BIN)/tagpin $(GO) test ./test/argocd -run TestCost -v -count 1 -args -costs
 
 acr: deps ## a fake of Alibaba Cloud Container Registry under its own names, to try things out; ACR="--help" for what it can do
 	@$(GO) run ./test/acr/run $(ACR)
