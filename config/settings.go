@@ -29,6 +29,8 @@ type Settings struct {
 	Limits   Limits    `yaml:"limits"`
 	// Proposals are what git-branch: <base>:<write> may push.
 	Proposals Proposals `yaml:"proposals"`
+	// Updates are rules for what the update loop writes.
+	Updates   Updates   `yaml:"updates"`
 	Network   Network   `yaml:"network"`
 	Kustomize Kustomize `yaml:"kustomize"`
 	// ACR lists the instances of Alibaba Cloud Container Registry that need no stored password.
@@ -87,7 +89,7 @@ type Applications struct {
 
 // Default returns the settings of an installation without a file: nothing bound, and these limits.
 func Default() Settings {
-	return Settings{Proposals: Proposals{Prefix: DefaultProposalPrefix}, Limits: Limits{
+	return Settings{Proposals: Proposals{Prefix: DefaultProposalPrefix}, Updates: Updates{FirstPin: AnyPin, AutomatedSync: RequiredSync}, Limits: Limits{
 		ArchiveBytes:  512 << 20, // a monorepo's working tree; a bomb of 1000:1 from a 10 MB upload is far above
 		ArchiveFiles:  50_000,
 		FileBytes:     64 << 20, // charts with vendored dependencies and CRDs stay below

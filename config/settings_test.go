@@ -77,7 +77,7 @@ func TestParseNothing(t *testing.T) {
 func TestParseErrors(t *testing.T) {
 	const binding = "bindings:\n- credential: secret:a/b\n  kind: git\n  url: https://h/x\n"
 	for text, want := range map[string]string{
-		"bindngs: []":                                         `tagpin.yaml:1: unknown key "bindngs" (did you mean "bindings"?); known here: bindings, defaults, limits, proposals, network, kustomize, acr, applications`,
+		"bindngs: []":                                         `tagpin.yaml:1: unknown key "bindngs" (did you mean "bindings"?); known here: bindings, defaults, limits, proposals, updates, network, kustomize, acr, applications`,
 		"limits:\n  archive-byte: 1":                          `tagpin.yaml:2: limits: unknown key "archive-byte" (did you mean "archive-bytes"?)`,
 		"limits: {}\nnetwork: {}\nlimits: ":                   `tagpin.yaml:3: key "limits" stands in line 1 already`,
 		"limits: 5":                                           `tagpin.yaml:1: limits: want keys with values, got "5"`,

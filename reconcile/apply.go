@@ -242,7 +242,7 @@ func (l *Loop) judge(ctx context.Context, p image.Place, b image.Branch, c *chec
 			commit.Changes = append(commit.Changes, *v.change)
 		}
 	}
-	return commit, len(commit.Changes) > 0
+	return commit, len(commit.Changes) > 0 && l.permitted(ctx, p, b, c, commit)
 }
 
 // A recall reads the history of an application once, when it is first asked for.

@@ -48,6 +48,11 @@ type Options struct {
 	// Peers and Pauses are for several updaters; nil where this is the only one.
 	Peers  Peers
 	Pauses Pauses
+	// Verifier is asked before something is written, with what Overrides reads; nil: nobody is.
+	Verifier  Verifier
+	Overrides Overrider
+	// ExistingOnly leaves first pins to people.
+	ExistingOnly bool
 	// Defaults are the operator's, for parsing parameters.
 	Defaults image.Defaults
 	// Interval, Distance and Attempts: zero means the default.

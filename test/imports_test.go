@@ -18,6 +18,7 @@ const module = "github.com/tagpin/tagpin/"
 var allowed = map[string][]string{
 	"image":     {},
 	"cache":     {},
+	"cluster":   {},
 	"config":    {},
 	"network":   {},
 	"redis":     {},
@@ -42,6 +43,7 @@ var onlyIn = map[string][]string{
 	"github.com/patrickmn/go-cache": {"cache"},
 	"github.com/prometheus/":        {"metrics"},
 	"github.com/redis/go-redis/":    {"redis"},
+	"k8s.io/client-go/":             {"cluster"},
 }
 
 func TestImportRules(t *testing.T) {

@@ -35,6 +35,7 @@ With --app they are those of manifests, read again for every check: for CI.`,
 	f.files.register(flags, "info")
 	f.files.redis.register(flags)
 	f.update.register(flags)
+	f.update.verify.register(flags)
 	f.watch.register(flags)
 	flags.StringArrayVar(&f.apps, "app", nil, "an Application manifest, or a directory of them; repeatable (default: what Redis has)")
 	flags.BoolVar(&f.once, "once", false, "check once, print where each application stands, and fail if one is blocked")

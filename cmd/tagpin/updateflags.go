@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/tagpin/tagpin/config"
 	"github.com/tagpin/tagpin/image"
 	"github.com/tagpin/tagpin/metrics"
 	"github.com/tagpin/tagpin/plugin"
@@ -35,6 +36,7 @@ type updateFlags struct {
 	expiry             expiryFlag
 	commit             commitFlags
 	webhook            webhookFlags
+	verify             verifyFlags // of tagpin update
 	// alone keeps a process that ends after one check from taking a share of the others' work.
 	alone bool
 }
@@ -73,13 +75,17 @@ type updater struct {
 	signer *git.Signer
 }
 
+func (f *updateFlags) check() error {
+	if f.interval < time.Second || f.distance < 0 {
+		return errors.New("--interval must be 1s or more, and --push-distance can't be negative")
+	}
+	return f.expiry.check()
+}
+
 // open builds an updater. Nothing runs, and no server is asked, before its start or Check. Without a store, the applications are
 // those that renders tell, kept in Redis or in memory.
 func (f *updateFlags) open(ctx context.Context, flags *pflag.FlagSet, e *engine, store reconcile.Store) (*updater, error) {
-	if f.interval < time.Second || f.distance < 0 {
-		return nil, errors.New("--interval must be 1s or more, and --push-distance can't be negative")
-	}
-	if err := f.expiry.check(); err != nil {
+	if err := f.check(); err != nil {
 		return nil, err
 	}
 	template, err := f.commit.template(flags.Changed("git-commit-message-path"))
@@ -105,6 +111,10 @@ func (f *updateFlags) open(ctx context.Context, flags *pflag.FlagSet, e *engine,
 	if err != nil {
 		return nil, err
 	}
+	verifier, err := f.verify.open(e)
+	if err != nil {
+		return nil, err
+	}
 	u := &updater{signer: signer, writer: writer, flags: *f, shared: e.share(f.expiry)}
 	options := reconcile.Options{
 		Store:    store,
@@ -113,6 +123,7 @@ func (f *updateFlags) open(ctx context.Context, flags *pflag.FlagSet, e *engine,
 		Told:     e.metrics.Round,
 		Identity: e.registries.Identity,
 		Defaults: e.defaults(),
+		Verifier: verifier, Overrides: writer,
 		Interval: f.interval,
 		Distance: max(f.distance, 1), // zero would mean the default
 		Log:      e.log,
@@ -120,6 +131,7 @@ func (f *updateFlags) open(ctx context.Context, flags *pflag.FlagSet, e *engine,
 	if template != nil && template.UsesLabels() {
 		options.Writer = labeller{options.Writer, e}
 	}
+	options.ExistingOnly = e.settings.Updates.FirstPin == config.ExistingPins
 	if u.shared != nil {
 		options.Pauses = e.redis.Pauses("pushes")
 	}

@@ -107,7 +107,7 @@ func (w *world) settings(more string) config.Settings {
 }
 
 // updaterOf is updater with options of its own for writing.
-func (w *world) updaterOf(ttl time.Duration, o writeback.Options) *updater {
+func (w *world) updaterOf(ttl time.Duration, o writeback.Options, change ...func(*reconcile.Options)) *updater {
 	w.t.Helper()
 	log := logrus.New()
 	log.SetOutput(w.log)
@@ -122,9 +122,16 @@ func (w *world) updaterOf(ttl time.Duration, o writeback.Options) *updater {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	loop := reconcile.New(reconcile.Options{
+	options := reconcile.Options{
 		Store: reconcile.NewMemory(), Resolver: resolver{registries}, Writer: writer, Identity: registries.Identity, Log: log, Distance: time.Nanosecond,
-	})
+	}
+	for _, f := range change {
+		f(&options)
+	}
+	if options.Verifier != nil {
+		options.Overrides = writer
+	}
+	loop := reconcile.New(options)
 	return &updater{loop, registries, o.CacheDir}
 }
 
