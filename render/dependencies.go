@@ -86,7 +86,7 @@ func (b *dependencyBuild) wanted() (deps []*chart.Dependency, locked bool, err e
 	if lock == nil {
 		return wanted, false, nil
 	}
-	if sum := digest([2][]*chart.Dependency{wanted, lock.Dependencies}); "sha256:"+sum != lock.Digest && (!v1 || oldSum != lock.Digest) {
+	if sum := digest([2][]*chart.Dependency{wanted, lock.Dependencies}); sum != lock.Digest && (!v1 || oldSum != lock.Digest) {
 		name := "Chart.lock"
 		if v1 {
 			name = "requirements.lock"
@@ -104,7 +104,7 @@ func digest(v any) string {
 		return ""
 	}
 	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:])
+	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 // repository is the URL of one that is called by a name.
