@@ -142,7 +142,7 @@ func validCount(s string) error {
 }
 
 func validHelmVersion(s string) error {
-	if s != "" && s != "3" && s != "v3" {
+	if s != "" && s != "v3" {
 		return fmt.Errorf("%q is not available: charts are rendered with Helm v3", shorten(s))
 	}
 	return nil

@@ -200,11 +200,13 @@ func (o *observer) Observe(seen Observation) { o.seen = append(o.seen, seen) }
 func TestPinned(t *testing.T) {
 	o := &observer{}
 	var injected []render.Image
+	var asked []render.Request
 	g := NewGenerator(Settings{
-		Pins:     pins{{Image: "example.com/a", Tag: "v1"}, {}},
-		Observer: o,
+		Pins:         pins{{Image: "example.com/a", Tag: "v1"}, {}},
+		Observer:     o,
+		BuildOptions: "--enable-helm",
 		Render: func(_ context.Context, r render.Request) (render.Result, error) {
-			injected = r.Images
+			injected, asked = r.Images, append(asked, r)
 			return render.Result{Manifests: []byte(configMap)}, nil
 		},
 	})
@@ -215,6 +217,15 @@ func TestPinned(t *testing.T) {
 	}
 	if len(injected) != 1 || injected[0].Tag != "v1" || injected[0].Entry.Image.Name() != "example.com/a" {
 		t.Errorf("injected %+v", injected)
+	}
+	if _, err := g.Generate(t.Context(), dir, request(t, "streamed", parameters...)); err != nil {
+		t.Fatal(err)
+	}
+	// What may be fetched depends on whose render it is, and on whether the files are anybody's.
+	for i, streamed := range []bool{false, true} {
+		if r := asked[i]; r.For.Name != "echo" || r.Streamed != streamed || r.BuildOptions != "--enable-helm" {
+			t.Errorf("rendered for %+v, uploaded %v, with %q", r.For, r.Streamed, r.BuildOptions)
+		}
 	}
 	_, err := g.Generate(t.Context(), dir, request(t, "streamed", append(parameters, "without-pin", "refuse")...))
 	wantError(t, err, "application echo: image example.com/b: nothing is pinned, and without-pin is refuse: set without-pin: chart to "+

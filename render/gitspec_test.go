@@ -1,6 +1,9 @@
 package render
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // The forms that kustomize takes; the cases are those of its documentation, and what is easily mistaken.
 func TestParseGitSpec(t *testing.T) {
@@ -54,4 +57,29 @@ func TestParseGitSpec(t *testing.T) {
 			t.Errorf("%s: %+v, %v", entry, got, err)
 		}
 	}
+}
+
+// Whatever an entry is, its directory stays in its repository and no password goes on to git.
+func FuzzParseGitSpec(f *testing.F) {
+	for _, s := range []string{
+		"https://github.com/org/repo//dir?ref=v1", "git@github.com:org/repo.git//dir", "ssh://git@h:22/a/b//c", "https://a:b@h/c/d", "git::https://h/a/b",
+		"https://h/_git/r/../..", "github.com/a/b/../../..", "https://h/a/b//%2e%2e/c", "http://[::1]:1/a/b",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		spec, err := parseGitSpec(s)
+		if err != nil {
+			return
+		}
+		if strings.HasPrefix(spec.dir, "/") || spec.dir == ".." || strings.HasPrefix(spec.dir, "../") || spec.dir == "" {
+			t.Errorf("%q: the directory %q", s, spec.dir)
+		}
+		if host, _, ok := strings.Cut(strings.TrimPrefix(spec.repository, "https://"), "/"); ok && strings.HasPrefix(spec.repository, "https://") && strings.Contains(host, "@") {
+			t.Errorf("%q: a login in %q", s, spec.repository)
+		}
+		if _, remote := remoteHost(s); !remote {
+			t.Errorf("%q is a repository, and not taken for remote", s)
+		}
+	})
 }

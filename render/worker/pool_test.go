@@ -180,3 +180,17 @@ func BenchmarkRender(b *testing.B) {
 		}
 	})
 }
+
+// What a render needs from elsewhere reaches the server as it was said.
+func TestNeedsCrossThePipe(t *testing.T) {
+	p := pool(t, 1, 0)
+	r := tree(t, map[string]string{
+		"Chart.yaml": "apiVersion: v2\nname: c\nversion: 1.0.0\ndependencies: [{name: redis, version: ^1, repository: https://charts.example.com}]\n",
+	})
+	_, here := render.Render(t.Context(), r)
+	_, there := p.Render(t.Context(), r)
+	var want, got *render.NeedsError
+	if !errors.As(here, &want) || !errors.As(there, &got) || len(got.Needs) != 1 || got.Needs[0] != want.Needs[0] {
+		t.Errorf("%v in a worker, %v here", there, here)
+	}
+}
