@@ -14,7 +14,7 @@ LIGHT     := ./image ./resolve ./cache ./config ./registry ./reconcile ./redis .
 export CGO_ENABLED := 0
 export GOFLAGS := $(GOFLAGS) -trimpath
 
-.PHONY: all build tools test race lint parity bench acr demo record e2e deps image image-test release clean
+.PHONY: all build tools test race lint parity bench soak acr demo record e2e deps image image-test release clean
 
 all: build
 
@@ -58,6 +58,9 @@ acr: deps ## a fake of Alibaba Cloud Container Registry under its own names, to 
 
 sim: ## the update loop of up to 10,000 applications, in virtual time
 	$(GO) test ./test/sim -run '^TestSimulate$$' -count 1 -v -timeout 0 -args -sim $(SIM)
+
+soak: deps ## pushes, people and every outage of Redis for SOAK (15m): at the end every pin must be right
+	$(GO) test ./test/update -run '^TestSoak$$' -count 1 -v -timeout 0 -soak $(or $(SOAK),15m)
 
 demo: build ## the main job, with nothing to configure
 	@$(GO) run ./examples/demo

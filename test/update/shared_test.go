@@ -24,16 +24,22 @@ import (
 // A sidecar is an updater with what cmd shares among replicas.
 type sidecar struct {
 	*updater
-	store *reconcile.Shared
-	peers *redis.Peers
+	client *redis.Client
+	store  *reconcile.Shared
+	peers  *redis.Peers
 }
 
 // sidecar starts one on a Redis. Its caches begin empty.
 func (w *world) sidecar(r *redisserver.Server, ttl time.Duration) *sidecar {
+	return w.sidecarAt(r.Addr(), ttl)
+}
+
+// sidecarAt is sidecar with an address of its own for the same Redis.
+func (w *world) sidecarAt(addr string, ttl time.Duration) *sidecar {
 	w.t.Helper()
 	log := logrus.New()
 	log.SetOutput(w.log)
-	client, err := redis.Open(redis.Options{Server: r.Addr(), Password: redisserver.Password, Prefix: redis.DefaultPrefix, Log: log})
+	client, err := redis.Open(redis.Options{Server: addr, Password: redisserver.Password, Prefix: redis.DefaultPrefix, Log: log})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -52,8 +58,9 @@ func (w *world) sidecar(r *redisserver.Server, ttl time.Duration) *sidecar {
 		w.t.Fatal(err)
 	}
 	s := &sidecar{
-		store: reconcile.NewShared(client.Records("applications", time.Hour, reconcile.MaxRecords), time.Hour, func() {}),
-		peers: client.Peers("sidecar", time.Hour),
+		client: client,
+		store:  reconcile.NewShared(client.Records("applications", time.Hour, reconcile.MaxRecords), time.Hour, func() {}),
+		peers:  client.Peers("sidecar", time.Hour),
 	}
 	s.updater = &updater{registries: registries, cache: o.CacheDir, Loop: reconcile.New(reconcile.Options{
 		Store: s.store, Resolver: resolver{registries}, Writer: writer, Log: log, Distance: time.Nanosecond, Peers: s.peers,
@@ -67,6 +74,7 @@ func (s *sidecar) leave() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	s.peers.Run(ctx)
+	_ = s.client.Close()
 }
 
 // all waits until a condition holds after checks of all sidecars, which run side by side.
