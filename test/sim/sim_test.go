@@ -78,7 +78,7 @@ func (w *world) run(t *testing.T, replicas []*replica, r *result) {
 	time.Sleep(time.Hour) // what waits ends
 }
 
-// push adds a tag to an image. A registry that announces it does so a second later, and all replicas hear of it.
+// push adds a tag to an image. If the registry announces it, all replicas hear of it.
 func (w *world) push(replicas []*replica) {
 	s := w.shelves[w.n(len(w.shelves))]
 	s.push()
@@ -86,7 +86,6 @@ func (w *world) push(replicas []*replica) {
 		return
 	}
 	go func() {
-		time.Sleep(time.Second)
 		for _, r := range replicas {
 			img := image.Image{Registry: s.host, Repository: s.path}
 			r.registries.MarkStale(img)
@@ -121,6 +120,9 @@ func (w *world) forget() {
 	w.checks.mu.Lock()
 	defer w.checks.mu.Unlock()
 	w.checks.all = nil
+	w.lags.mu.Lock()
+	defer w.lags.mu.Unlock()
+	w.lags.all = nil
 }
 
 // read takes what was counted.

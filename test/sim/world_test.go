@@ -59,6 +59,23 @@ type world struct {
 
 	requests, failed atomic.Int64
 	checks           roundTimes
+	lags             lags
+}
+
+// lags are the times from the announcement of a push to the choice of each application that uses the image.
+type lags struct {
+	mu   sync.Mutex
+	last map[string]int // the newest tag that an application chose
+	all  durations
+}
+
+func (l *lags) add(a *app, tag int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if last, known := l.last[a.Name]; known && tag > last {
+		l.all = append(l.all, a.shelf.since(last, tag)...)
+	}
+	l.last[a.Name] = tag
 }
 
 // An app is one Application, with one image.
@@ -75,7 +92,7 @@ type replica struct {
 }
 
 func newWorld(t testing.TB, f fleet) *world {
-	w := &world{fleet: f, named: map[string]*app{}, shared: newRecords(), random: rand.New(rand.NewPCG(f.seed, 1))}
+	w := &world{fleet: f, named: map[string]*app{}, lags: lags{last: map[string]int{}}, shared: newRecords(), random: rand.New(rand.NewPCG(f.seed, 1))}
 	w.git = newRemote(w)
 	for i := range f.images {
 		w.shelves = append(w.shelves, newShelf(fmt.Sprintf("r%d.example.com", i%f.registries), fmt.Sprintf("team/app-%04d", i), f.tags))
@@ -151,7 +168,7 @@ func (w *world) start(ctx context.Context, replicas []*replica) (wait func()) {
 			peers = share{i, len(replicas)}
 		}
 		r.Loop = reconcile.New(reconcile.Options{
-			Store: store, Resolver: resolver{r.registries}, Writer: newWriter(w.git), Identity: r.registries.Identity, Peers: peers, Log: log,
+			Store: store, Resolver: resolver{w, r.registries}, Writer: newWriter(w.git), Identity: r.registries.Identity, Peers: peers, Log: log,
 			Told: w.checks.add,
 		})
 		running.Go(func() { r.Run(ctx) })
@@ -171,7 +188,10 @@ func (w *world) follow(ctx context.Context, replicas []*replica) {
 	}
 }
 
-type resolver struct{ r *registry.Registries }
+type resolver struct {
+	w *world
+	r *registry.Registries
+}
 
 func (r resolver) Resolve(ctx context.Context, app image.Application, e image.Entry) (image.Choice, error) {
 	repo, err := r.r.Repository(ctx, app, e)
@@ -180,6 +200,9 @@ func (r resolver) Resolve(ctx context.Context, app image.Application, e image.En
 	}
 	choice, err := resolve.Resolve(ctx, repo, e, time.Now())
 	choice.Stale = repo.Staleness()
+	if err == nil {
+		r.w.lags.add(r.w.named[app.Name], numberOf(choice.Tag))
+	}
 	return choice, err
 }
 
