@@ -14,7 +14,7 @@ LIGHT     := ./image ./resolve ./cache ./config ./registry ./reconcile ./redis .
 export CGO_ENABLED := 0
 export GOFLAGS := $(GOFLAGS) -trimpath
 
-.PHONY: all build tools test race lint parity bench soak acr demo record e2e deps image image-test release clean
+.PHONY: all build tools test race lint parity parity-v3 bench soak acr demo record e2e deps image image-test release clean
 
 all: build
 
@@ -46,6 +46,14 @@ parity: build ## every chart and overlay below DIR, rendered by Argo CD itself a
 	@test -d "$(DIR)" || { echo "usage: make parity DIR=directory" >&2; exit 1; }
 	@ARGOCD_LOG_LEVEL=fatal TAGPIN_BIN=$(CURDIR)/$(BIN)/tagpin $(GO) test ./test/parity -run '^TestDirectory$$' -count 1 -v \
 		-timeout 0 -args -dir "$(abspath $(DIR))"
+
+# Argo CD 3 takes long to compile: its program is kept outside of the repository.
+ARGOCD_V3 := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tagpin/argocd-v3
+
+parity-v3: build tools ## the written cases of parity with the repo-server of Argo CD 3.5
+	cd test/argocdv3 && $(GO) build -o $(ARGOCD_V3) .
+	TAGPIN_BIN=$(CURDIR)/$(BIN)/tagpin TAGPIN_TOOLS=$(CURDIR)/$(BIN)/tools $(GO) test ./test/parity \
+		-run '^(TestCases|TestFreshValues)$$' -count 1 -args -argocd $(ARGOCD_V3)
 
 bench: deps build tools ## speed, as ratios and counts
 	$(GO) test -run '^$$' -bench . -benchmem ./image ./resolve ./cache ./registry ./render ./plugin ./writeback/... ./test/update

@@ -23,13 +23,20 @@ import (
 var (
 	seed      = flag.Uint64("seed", 1, "what the random combinations begin with")
 	count     = flag.Int("combinations", 300, "how many random combinations are compared; with -short a tenth")
+	other     = flag.String("argocd", "", "the program of another repo-server than that of go.mod (make parity-v3)")
 	directory = flag.String("dir", "", "compare every chart and overlay below this directory (make parity)")
 )
 
 // A bench is a repo-server with tagpin beside it.
 type bench struct {
-	server *argocd.RepoServer
+	server server
 	repos  []*v1alpha1.Repository // what native sources may fetch with a login
+}
+
+// A server is the repo-server of go.mod or a program with another one.
+type server interface {
+	Generate(context.Context, argocd.Request) ([]string, error)
+	Local(ctx context.Context, root string, r argocd.Request) ([]string, error)
 }
 
 func start(t *testing.T) bench {
@@ -47,6 +54,9 @@ func startWith(t *testing.T, files map[string]string) bench {
 	}
 	t.Cleanup(func() { os.RemoveAll(sockets) })
 	serve(t, sockets, files)
+	if *other != "" {
+		return bench{server: argocd.StartProgram(t, *other, sockets)}
+	}
 	return bench{server: argocd.Start(t, sockets)}
 }
 
