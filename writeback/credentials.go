@@ -88,19 +88,8 @@ func numberError(ref config.Credential, field string, err error) error {
 // certificate is the CA for a server, from a directory like Argo CD's argocd-tls-certs-cm: one file per host.
 func (w *Writer) certificate(repoURL string) ([]byte, error) {
 	u, err := url.Parse(repoURL)
-	if err != nil || w.o.CADir == "" || u.Scheme != "https" || u.Hostname() == "" {
+	if err != nil || u.Scheme != "https" {
 		return nil, nil //nolint:nilerr // a URL for ssh has none; git.Open refuses what is no URL at all
 	}
-	root, err := os.OpenRoot(w.o.CADir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	data, err := root.ReadFile(u.Hostname())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return data, err
+	return config.CA(w.o.CADir, u.Hostname())
 }

@@ -7,13 +7,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
-	"io/fs"
 	"mime"
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -150,7 +147,7 @@ func (a *asker) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // transport is the way to one host. Its CA is that of the directory, read each time: a new one counts at once.
 func (c *client) transport(u *url.URL) (*http.Transport, error) {
-	pem, err := c.certificate(u.Hostname())
+	pem, err := config.CA(c.caDir, u.Hostname())
 	if err != nil {
 		return nil, err
 	}
@@ -191,25 +188,6 @@ func (c *client) transport(u *url.URL) (*http.Transport, error) {
 }
 
 var errCA = errors.New("the file with the server's CA (--tls-certs-dir) holds no PEM certificate")
-
-// certificate is the CA of a host, from a directory with one file for each.
-func (c *client) certificate(host string) ([]byte, error) {
-	if c.caDir == "" || host != filepath.Base(host) {
-		return nil, nil
-	}
-	root, err := os.OpenRoot(c.caDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	pem, err := root.ReadFile(host)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return pem, err
-}
 
 // refused is a network.Guard: hosts that the operator named may have private addresses.
 func (c *client) refused(host, _ string, addr netip.Addr) string {
