@@ -35,7 +35,11 @@ type cost struct{ wall, cpu time.Duration }
 // cpuOf is the CPU time of this process and its children that ended, and of the process pid and its children.
 func cpuOf(t *testing.T, pid int) time.Duration {
 	t.Helper()
-	total := time.Duration(0)
+	return cpuHere(t) + cpuThere(t, pid)
+}
+
+func cpuHere(t *testing.T) (total time.Duration) {
+	t.Helper()
 	for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
 		var u syscall.Rusage
 		if err := syscall.Getrusage(who, &u); err != nil {
@@ -43,6 +47,11 @@ func cpuOf(t *testing.T, pid int) time.Duration {
 		}
 		total += time.Duration(u.Utime.Nano() + u.Stime.Nano())
 	}
+	return total
+}
+
+func cpuThere(t *testing.T, pid int) (total time.Duration) {
+	t.Helper()
 	for _, p := range family(t, pid) {
 		total += p.cpu
 	}

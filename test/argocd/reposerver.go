@@ -35,14 +35,18 @@ func Start(t *testing.T, socketDir string) *RepoServer {
 // StartWith is Start with a store of credentials, as argo-cd's askpass server is one.
 func StartWith(t *testing.T, socketDir string, store git.CredsStore) *RepoServer {
 	t.Helper()
+	return start(t, socketDir, store, repository.RepoServerInitConstants{})
+}
+
+// start takes what operators set of the repo-server.
+func start(t *testing.T, socketDir string, store git.CredsStore, set repository.RepoServerInitConstants) *RepoServer {
+	t.Helper()
 	t.Setenv("ARGOCD_PLUGINSOCKFILEPATH", socketDir)
 	t.Setenv("ARGOCD_GPG_ENABLED", "false")
 	logrus.SetLevel(logrus.WarnLevel) // argo-cd logs every call
 	cache := reposervercache.NewCache(cacheutil.NewCache(cacheutil.NewInMemoryCache(time.Hour)), 24*time.Hour, time.Minute, 10*time.Second)
-	service := repository.NewService(metrics.NewMetricsServer(), cache, repository.RepoServerInitConstants{
-		PauseGenerationAfterFailedGenerationAttempts: 3,
-		PauseGenerationOnFailureForMinutes:           60,
-	}, argo.NewResourceTracking(), store, t.TempDir())
+	set.PauseGenerationAfterFailedGenerationAttempts, set.PauseGenerationOnFailureForMinutes = 3, 60
+	service := repository.NewService(metrics.NewMetricsServer(), cache, set, argo.NewResourceTracking(), store, t.TempDir())
 	if err := service.Init(); err != nil {
 		t.Fatal(err)
 	}
@@ -59,6 +63,7 @@ type Request struct {
 	Target   string // the target revision: Revision when empty
 	Source   v1alpha1.ApplicationSource
 	NoCache  bool
+	Paths    string // the annotation manifest-generate-paths
 	// Repos are Argo CD's other repositories, for native dependencies. BuildOptions are argocd-cm's kustomize.buildOptions.
 	Repos        []*v1alpha1.Repository
 	BuildOptions string
@@ -126,5 +131,7 @@ func (r Request) message() *apiclient.ManifestRequest {
 		HelmOptions:       &v1alpha1.HelmOptions{ValuesFileSchemes: []string{"https", "http"}},
 		ProjectName:       "default",
 		TrackingMethod:    string(argo.TrackingMethodAnnotation),
+
+		AnnotationManifestGeneratePaths: r.Paths,
 	}
 }
