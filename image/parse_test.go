@@ -224,7 +224,7 @@ func TestEveryFieldHasAParameter(t *testing.T) {
 func set(t *testing.T, name string, kind reflect.Type) reflect.Value {
 	t.Helper()
 	value := map[reflect.Kind]string{
-		reflect.String: `string: "3"`, reflect.Bool: `string: "true"`, reflect.Slice: "array: [v]", reflect.Map: `map: {v: "3"}`,
+		reflect.String: `string: "v3"`, reflect.Bool: `string: "true"`, reflect.Slice: "array: [v]", reflect.Map: `map: {v: "3"}`,
 	}[kind.Kind()]
 	o := mustParse(t, fmt.Sprintf(`[{name: %s, %s}, {name: %s, map: {v: "1"}}]`, name, value, other(name)), nil)
 	source, field, _ := strings.Cut(name, ".")
