@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -81,6 +82,10 @@ type Client struct {
 	sealer sealer
 }
 
+// silence keeps go-redis, whose logger is one for the process, from writing to standard error, past every log level. Once: its
+// connections read the logger at any time.
+var silence = sync.OnceFunc(func() { goredis.SetLogger(silent{}) })
+
 // Open asks nothing yet: a Redis that isn't there is found out at the first question, and waited for.
 func Open(o Options) (*Client, error) {
 	if err := o.check(); err != nil {
@@ -92,7 +97,7 @@ func Open(o Options) (*Client, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	goredis.SetLogger(silent{}) // it would write to standard error, past every log level
+	silence()
 	c := &Client{o: o, health: &health{log: o.Log, now: o.Now}, sealer: sealer{keys: o.Keys, odd: &odd{log: o.Log}}}
 	if len(o.Sentinels) > 0 {
 		c.rdb = goredis.NewFailoverClient(&goredis.FailoverOptions{
