@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,9 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/argoproj/argo-cd/v2/cmpserver"
 	cmpapi "github.com/argoproj/argo-cd/v2/cmpserver/apiclient"
-	cmpplugin "github.com/argoproj/argo-cd/v2/cmpserver/plugin"
 	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	cmputil "github.com/argoproj/argo-cd/v2/util/cmp"
 
@@ -160,24 +157,7 @@ spec:
 	}
 	t.Setenv("ARGOCD_PLUGINSOCKFILEPATH", sockets)
 	t.Setenv("ARGOCD_CMP_WORKDIR", filepath.Join(dir, "work"))
-	config, err := cmpplugin.ReadPluginConfig(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := cmpserver.NewServer(cmpplugin.CMPServerInitConstants{PluginConfig: *config})
-	if err != nil {
-		t.Fatal(err)
-	}
-	grpcServer, err := server.CreateGRPC()
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("unix", config.Address())
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = grpcServer.Serve(listener) }()
-	t.Cleanup(grpcServer.Stop)
+	serveStock(t, dir)
 }
 
 // A pinned render through the real repo-server, compared with its own Helm source and with the plugin of a script.

@@ -29,7 +29,14 @@ func startStock(t *testing.T, conf, secrets string) (sockets string) {
 	t.Setenv("PATH", filepath.Dir(program.Tagpin(t))+":"+os.Getenv("PATH"))
 	t.Setenv("TAGPIN_REGISTRIES_CONF_PATH", confPath)
 	t.Setenv("TAGPIN_SECRETS_DIR", secrets)
-	config, err := cmpplugin.ReadPluginConfig("../..")
+	serveStock(t, "../..")
+	return dir
+}
+
+// serveStock starts an argocd-cmp-server in this process, with the plugin.yaml of a directory and the environment as it is.
+func serveStock(t *testing.T, configDir string) {
+	t.Helper()
+	config, err := cmpplugin.ReadPluginConfig(configDir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +54,6 @@ func startStock(t *testing.T, conf, secrets string) (sockets string) {
 	}
 	go func() { _ = grpcServer.Serve(listener) }()
 	t.Cleanup(grpcServer.Stop)
-	return dir
 }
 
 // environment is what the repo-server sends for an application, as far as a render depends on it.
